@@ -1,0 +1,1 @@
+"""A terminal cockpit for training neural networks."""

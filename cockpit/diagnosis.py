@@ -1,0 +1,53 @@
+"""What a flag is: a pure rule over the history of a run, and the sign it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from cockpit.cards import Card, Kind
+
+if TYPE_CHECKING:
+    from cockpit.runs.events import Remedy
+    from cockpit.runs.history import History
+
+Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+Moment = Literal["start", "rows", "evaluation"]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a rule sees at one look."""
+
+    severity: Severity
+    headline: str
+    """One line with the number that matters."""
+    why: str
+    """Why it matters, one sentence."""
+    evidence: Mapping[str, float | str] = field(default_factory=dict)
+    remedies: tuple[Remedy, ...] = ()
+    """Best first."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Base of every flag. `look` must read nothing but the history, so that live, attached and replayed agree."""
+
+    kind: ClassVar[Kind] = "flag"
+    family: ClassVar[str] = "flag"
+    card: ClassVar[Card]
+
+    moment: ClassVar[Moment] = "evaluation"
+    """When it looks: once before the first step, at fixed steps, or after each evaluation."""
+    needed: ClassVar[int] = 3
+    """It rises when so many ..."""
+    of_last: ClassVar[int] = 4
+    """... of so many looks saw a sign,"""
+    quiet: ClassVar[int] = 8
+    """and clears after so many looks in a row without one. 0: it never clears."""
+
+    def look(self, history: History) -> Sign | None:
+        """The sign of the illness in the history so far, or None."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Every flag of the catalogue, one a file. Found by walking; nothing is registered by hand."""

@@ -1,0 +1,1 @@
+"""Networks in plain PyTorch. They know nothing of the cockpit."""

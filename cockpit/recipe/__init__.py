@@ -1,0 +1,1 @@
+"""What a recipe may say: YAML to typed values, every fault with its place."""

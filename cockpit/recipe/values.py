@@ -1,0 +1,41 @@
+"""A decoded recipe: frozen, typed, every default filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cockpit.cards import knob
+from cockpit.diagnosis import Flag
+from cockpit.families import Loss, Model, Optimizer, Schedule, Source, Toggle
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long and on what the training runs."""
+
+    epochs: int = knob(10, low=1, high=100_000, help="passes over the training images")
+    batch_size: int = knob(128, low=1, high=65_536, help="images in a step")
+    device: str = knob("auto", help="auto, cpu, cuda, cuda:1, mps ...")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = knob(
+        "auto", help="auto takes bf16 where the GPU has it, else fp32; fp16 scales the loss"
+    )
+    drop_last: bool = knob(True, help="drop the short last batch of an epoch")
+    probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of the gradients and updates")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a run needs to know; two equal recipes on one machine are the same run."""
+
+    about: str
+    seed: int
+    data: Source
+    model: Model
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    train: Train
+    tricks: Mapping[str, Toggle]
+    """The toggles that are on, by name."""
+    flags: Mapping[str, Flag]
+    """The flags that are not switched off, by name."""

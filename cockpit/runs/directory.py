@@ -1,0 +1,124 @@
+"""A run directory: its name, its files, and how one is found again."""
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+
+class RunError(Exception):
+    """A run that cannot be found or used; the text is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The short id that ends the folder's name."""
+        return self.path.name.rpartition("_")[2]
+
+    @property
+    def name(self) -> str:
+        """The name the user or the recipe gave it."""
+        parts = self.path.name.split("_", 2)
+        return parts[2].rpartition("_")[0] if len(parts) == 3 else self.path.name
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as started, fully resolved."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def launch(self) -> Path:
+        """How it was started: consent, command line, versions."""
+        return self.path / "launch.json"
+
+    @property
+    def events(self) -> Path:
+        """The append-only truth."""
+        return self.path / "events.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """Every look at the sealed test set."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def mailbox(self) -> Path:
+        """Commands to the host."""
+        return self.path / "mailbox"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Who owns the run and when it was last alive."""
+        return self.path / "heartbeat"
+
+    @property
+    def log(self) -> Path:
+        """What the host printed."""
+        return self.path / "host.log"
+
+    def table(self, name: str) -> Path:
+        """A numeric table (cockpit.runs.tables)."""
+        return self.path / "metrics" / f"{name}.bin"
+
+    def checkpoint(self, which: str) -> Path:
+        """`last` or `best`."""
+        return self.path / "checkpoints" / f"{which}.pt"
+
+
+def runs_root(given: Path | None = None) -> Path:
+    """Where runs go: the option, else COCKPIT_RUNS, else the platform's folder for the user."""
+    return Path(given or os.environ.get("COCKPIT_RUNS") or platformdirs.user_data_path("cockpit") / "runs")
+
+
+def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -> RunDir:
+    """Make a run directory, private to its user, with the resolved recipe in it."""
+    slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "run"
+    stamp = time.strftime("%Y-%m-%d_%H%M%S")
+    run = RunDir((root / f"{stamp}_{slug[:60]}_{secrets.token_hex(2)}").absolute())
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for folder in (run.path, run.path / "metrics", run.path / "checkpoints", run.mailbox):
+            folder.mkdir(mode=0o700)
+        run.recipe.write_text(recipe_text, encoding="utf-8")
+        run.launch.write_text(json.dumps(launch, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write a run directory under {root}: {error.strerror}") from error
+    return run
+
+
+def list_runs(root: Path) -> list[RunDir]:
+    """Every run under a folder, newest first."""
+    found = [RunDir(path) for path in root.iterdir() if (path / "recipe.yaml").is_file()] if root.is_dir() else []
+    return sorted(found, key=lambda run: run.path.name, reverse=True)
+
+
+def find(root: Path, wanted: str | None = None) -> RunDir:
+    """A run by directory, id, or unique prefix of id, name or folder; the newest by default. Raises RunError."""
+    if wanted and (Path(wanted) / "recipe.yaml").is_file():
+        return RunDir(Path(wanted).absolute())
+    runs = list_runs(root)
+    if not runs:
+        raise RunError(f"there are no runs under {root}; start one with `cockpit train first_flight`")
+    if not wanted:
+        return runs[0]
+    exact = [run for run in runs if wanted in (run.id, run.path.name)]
+    near = exact or [run for run in runs if any(key.startswith(wanted) for key in (run.id, run.name, run.path.name))]
+    if len(near) == 1:
+        return near[0]
+    if not near:
+        raise RunError(f"no run under {root} is called {wanted!r}; `cockpit runs` lists them")
+    names = ", ".join(f"{run.id} ({run.name})" for run in near[:5])
+    raise RunError(f"{wanted!r} could be any of {len(near)} runs: {names}; say more of the id")

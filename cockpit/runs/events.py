@@ -1,0 +1,278 @@
+"""What a run says of itself, one line of `events.jsonl` each. Frozen plain data; the file is append-only."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Every event knows when it was written (unix seconds) and the optimizer steps done by then."""
+
+    kind: ClassVar[str]
+    t: float = 0.0
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched(Event):
+    """A host took the run: the first event of every start and every resume."""
+
+    kind: ClassVar[str] = "launched"
+    pid: int
+    host: str
+    versions: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer with weights, in the order of the forward pass."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    params: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """The data as the screen shows it."""
+
+    source: str
+    classes: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    train: int
+    val: int
+    test: int
+    """Images in the sealed test set; they are counted, never shown."""
+    train_counts: tuple[int, ...]
+    """Training images of each class."""
+    val_counts: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    duplicates: dict[str, int] = field(default_factory=dict)
+    """Images that stand again: keys `train`, `train_val`, `train_test`, `val_test`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """Everything is built; the first step comes next."""
+
+    kind: ClassVar[str] = "started"
+    device: str
+    precision: str
+    params: int
+    layers: tuple[Layer, ...]
+    data: DataFacts
+    plan: dict[str, list[str]]
+    """Seam -> the tricks on it, in order."""
+    steps_per_epoch: int
+    total_steps: int
+    epochs: int
+    batch_size: int
+    warmup_steps: int = 0
+    probe_every: int = 10
+    chance_loss: float = math.nan
+    """Entropy of the training label prior, nats."""
+    chance_accuracy: float = math.nan
+    """Share of the largest training class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Event):
+    """Training goes on from the checkpoint of this step; what was recorded after it no longer counts."""
+
+    kind: ClassVar[str] = "resumed"
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Event):
+    """The network before its first step, on training images."""
+
+    kind: ClassVar[str] = "measured"
+    samples: int
+    loss: float
+    expected_loss: float
+    """The configured loss of all-equal logits."""
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """Scores in evaluation mode. `train_*` is the clean probe: a fixed set of training images, not augmented."""
+
+    kind: ClassVar[str] = "evaluated"
+    epoch: int
+    """Epochs done."""
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    probe_size: int
+    val_size: int
+    best: bool
+    """The best validation score of the run so far; its weights are in checkpoints/best.pt."""
+    weights: str = "raw"
+    """Whose weights were scored: raw, or the averaging trick's name."""
+    seconds: float = 0.0
+    largest_class_share: float = math.nan
+    """Share of the validation predictions that fall into the most predicted class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """One way out of a finding: edits of the recipe, or a command, or both."""
+
+    label: str
+    edits: tuple[tuple[str, str], ...] = ()
+    """(path, value), in the grammar of `--set`."""
+    verb: str = ""
+    """A command to the host, such as `stop`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flagged(Event):
+    """A flag rose, or rose to a higher severity."""
+
+    kind: ClassVar[str] = "flagged"
+    id: str
+    severity: str
+    """info, warning or critical."""
+    epoch: float
+    headline: str
+    why: str = ""
+    evidence: dict[str, float | str] = field(default_factory=dict)
+    remedies: tuple[Remedy, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleared(Event):
+    """A flag's condition has been gone for long enough."""
+
+    kind: ClassVar[str] = "cleared"
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commanded(Event):
+    """The host obeyed or refused a command."""
+
+    kind: ClassVar[str] = "commanded"
+    id: str
+    verb: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited(Event):
+    """The recipe was edited while the run ran."""
+
+    kind: ClassVar[str] = "edited"
+    path: str
+    old: str
+    new: str
+    live: bool
+    """True: it holds from this step on. False: it waits for the next run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointed(Event):
+    """A checkpoint was written whole."""
+
+    kind: ClassVar[str] = "checkpointed"
+    path: str
+    """Relative to the run directory."""
+    reason: str
+    """epoch, best, asked, stop, end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paused(Event):
+    """Training waits between two steps."""
+
+    kind: ClassVar[str] = "paused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continued(Event):
+    """Training goes on after a pause."""
+
+    kind: ClassVar[str] = "continued"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted(Event):
+    """Something the user should know that is not a flag, such as duplicate images."""
+
+    kind: ClassVar[str] = "noted"
+    text: str
+    level: str = "info"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Event):
+    """The host let go of the run."""
+
+    kind: ClassVar[str] = "ended"
+    state: str
+    """finished, stopped, interrupted or failed."""
+    reason: str = ""
+    epoch: float = 0.0
+    kept: str = "last"
+    """Which weights the run ends with: last, or best."""
+
+
+KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
+_NESTED: dict[str, Any] = {"data": DataFacts, "layers": Layer, "remedies": Remedy}
+
+
+def encode(event: Event) -> str:
+    """One line of JSON, without its newline. NaN and infinities become strings, so that any reader can parse it."""
+    return json.dumps({"kind": event.kind, **_plain(dataclasses.asdict(event))}, ensure_ascii=False, allow_nan=False)
+
+
+def decode(line: str) -> Event | None:
+    """The event of a line; None for a kind that this version does not know. ValueError where the line is no event."""
+    raw = json.loads(line)
+    if not isinstance(raw, dict):
+        raise ValueError("an event is a JSON object")
+    cls = KINDS.get(str(raw.get("kind")))
+    return _build(cls, raw) if cls else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(cls: Any, raw: dict[str, Any]) -> Any:
+    """Fill a dataclass from JSON: unknown keys are a newer version's and are left out."""
+    filled = {}
+    for spec in dataclasses.fields(cls):
+        if spec.name in raw:
+            value = raw[spec.name]
+            nested = _NESTED.get(spec.name)
+            if nested:
+                value = tuple(_build(nested, item) for item in value) if isinstance(value, list) else _build(nested, value)
+            filled[spec.name] = _revive(value, spec.type)
+    return cls(**filled)
+
+
+def _revive(value: Any, hint: Any) -> Any:
+    if hint is float and isinstance(value, (str, int)):
+        return float(value)
+    if isinstance(value, list) and "tuple" in str(hint):
+        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    return value

@@ -1,0 +1,137 @@
+"""All that a run has recorded up to a moment, folded from its directory: what flags judge and screens draw."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.log import LineReader
+from cockpit.runs.state import State, state_of
+from cockpit.runs.tables import LAYERS, MACHINE, STEPS, Rows, read_table
+
+
+@dataclass
+class History:
+    """A fold over events, and views of the tables. Only `fold` and the owner of the tables change it."""
+
+    started: ev.Started | None = None
+    measured: ev.Measured | None = None
+    evaluations: list[ev.Evaluated] = field(default_factory=list)
+    active: dict[str, ev.Flagged] = field(default_factory=dict)
+    """The findings that hold now, by flag."""
+    findings: list[ev.Flagged | ev.Cleared] = field(default_factory=list)
+    """Every rise and clearing, in order."""
+    edits: list[ev.Edited] = field(default_factory=list)
+    notes: list[ev.Noted] = field(default_factory=list)
+    commands: list[ev.Commanded] = field(default_factory=list)
+    checkpoints: list[ev.Checkpointed] = field(default_factory=list)
+    launched: ev.Launched | None = None
+    ended: ev.Ended | None = None
+    """How the last host let go; None while one holds the run."""
+    paused: bool = False
+    steps: Rows = field(default_factory=lambda: np.empty(0, STEPS))
+    layers: Rows = field(default_factory=lambda: np.empty(0, LAYERS))
+    machine: Rows = field(default_factory=lambda: np.empty(0, MACHINE))
+
+    @property
+    def step(self) -> int:
+        """The last step recorded."""
+        return int(self.steps["step"][-1]) if len(self.steps) else 0
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, as a fraction."""
+        return self.step / self.started.steps_per_epoch if self.started else 0.0
+
+    @property
+    def best(self) -> ev.Evaluated | None:
+        """The evaluation whose weights are kept as best."""
+        return next((seen for seen in reversed(self.evaluations) if seen.best), None)
+
+    def fold(self, event: ev.Event) -> None:
+        """Take one event in."""
+        match event:
+            case ev.Launched():
+                self.launched, self.ended, self.paused = event, None, False
+            case ev.Started():
+                self.started = event
+            case ev.Resumed():
+                self._rewind(event.step)
+            case ev.Measured():
+                self.measured = event
+            case ev.Evaluated():
+                self.evaluations.append(event)
+            case ev.Flagged():
+                self.active[event.id] = event
+                self.findings.append(event)
+            case ev.Cleared():
+                self.active.pop(event.id, None)
+                self.findings.append(event)
+            case ev.Edited():
+                self.edits.append(event)
+            case ev.Noted():
+                self.notes.append(event)
+            case ev.Commanded():
+                self.commands.append(event)
+            case ev.Checkpointed():
+                self.checkpoints.append(event)
+            case ev.Paused() | ev.Continued():
+                self.paused = isinstance(event, ev.Paused)
+            case ev.Ended():
+                self.ended, self.paused = event, False
+
+    def _rewind(self, step: int) -> None:
+        """Forget what came after a step: the run went back to the checkpoint of that step."""
+        self.evaluations = [seen for seen in self.evaluations if seen.step <= step]
+        self.edits = [edit for edit in self.edits if edit.step <= step]
+        self.findings = [found for found in self.findings if found.step <= step]
+        self.active = {}
+        for found in self.findings:
+            if isinstance(found, ev.Flagged):
+                self.active[found.id] = found
+            else:
+                self.active.pop(found.id, None)
+
+    def layer_series(self, layer: int, name: str) -> tuple[Rows, Rows]:
+        """(steps, values) of one measurement of one layer, unmeasured samples left out."""
+        rows = self.layers[self.layers["layer"] == layer]
+        known = ~np.isnan(rows[name])
+        return rows["step"][known], rows[name][known]
+
+
+class RunReader:
+    """Follows a run directory: live, attached later or after its end, one code path."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.history = History()
+        self._lines = LineReader(run.events)
+
+    def poll(self) -> list[ev.Event]:
+        """Read what is new into the history; returns the new events. A line that cannot be read is left out."""
+        fresh = []
+        for line in self._lines.read():
+            try:
+                event = ev.decode(line)
+            except (ValueError, TypeError):
+                continue
+            if event:
+                self.history.fold(event)
+                fresh.append(event)
+        self.history.steps = read_table(self.run.table("steps"), STEPS)
+        self.history.layers = read_table(self.run.table("layers"), LAYERS)
+        self.history.machine = read_table(self.run.table("machine"), MACHINE)
+        return fresh
+
+    @property
+    def state(self) -> State:
+        """The run's state, proved anew at each call."""
+        return state_of(self.run, self.history.ended.state if self.history.ended else "")
+
+
+def read_history(run: RunDir) -> History:
+    """The whole history of a run directory."""
+    reader = RunReader(run)
+    reader.poll()
+    return reader.history

@@ -1,0 +1,89 @@
+"""Append-only files of JSON lines: the event log and the ledger."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class LineWriter:
+    """Appends lines whole; a line torn by a crash is cut off when the file is opened again."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._mend()
+
+    def _mend(self) -> None:
+        size = os.fstat(self._fd).st_size
+        end = size
+        while end:
+            start = max(0, end - 65536)
+            at = os.pread(self._fd, end - start, start).rfind(b"\n")
+            if at >= 0:
+                end = start + at + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._fd, end)
+
+    def append(self, line: str) -> None:
+        """Write one line in one call. OSError when the disk is full; then nothing of it counts."""
+        size = os.fstat(self._fd).st_size
+        data = line.encode() + b"\n"
+        try:
+            if os.write(self._fd, data) != len(data):
+                raise OSError("the disk took only part of the line")
+        except OSError:
+            os.ftruncate(self._fd, size)
+            raise
+
+    def flush(self) -> None:
+        """Wait until the disk has every line."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class LineReader:
+    """Follows a file of lines: each `read` returns the whole lines that came since the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> list[str]:
+        """New whole lines; a torn last line waits until it is whole."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.decode("utf-8", "replace").split("\n")[:-1]
+
+
+def append_json(path: Path, record: dict[str, Any]) -> None:
+    """Append one record to a file of JSON lines and flush it to the disk."""
+    writer = LineWriter(path)
+    try:
+        writer.append(json.dumps(record))
+        writer.flush()
+    finally:
+        writer.close()
+
+
+def read_json(path: Path) -> list[dict[str, Any]]:
+    """Every record of a file of JSON lines that can be read."""
+    records = []
+    for line in LineReader(path).read():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
