@@ -61,16 +61,27 @@ class Moment(NamedTuple):
     clock: Clock
     task: Task
     stream: Callable[[str], torch.Generator]
-    """A generator for the named trick at this step, seeded by (seed, name, step): switching one trick on never shifts
-    the draws of another, and a resumed run draws what it would have drawn."""
+    """A CPU generator for the named trick at this step, seeded by (seed, name, step): switching one trick on never shifts
+    the draws of another, a resumed run draws what it would have drawn, and every device sees the same draws."""
+
+
+class Gradients(NamedTuple):
+    """What travels along the grads seam."""
+
+    tensors: list[Tensor]
+    """One for each trained parameter, unscaled; a trick may change them in place."""
+    norm: Tensor | None
+    """Their total norm before any clipping, where something measured it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What an evaluation leads to; tricks on the verdict seam replace it."""
 
-    val_loss: float
-    val_accuracy: float
+    improved: bool
+    """This evaluation is the best so far."""
+    evaluations: int
+    """Evaluations so far, this one included."""
     stop: str = ""
     """Why the run should end here; empty to go on."""
     keep_best: bool = False
@@ -78,7 +89,11 @@ class Verdict:
 
 
 class Toggle:
-    """Base of the tricks that are on or off. A subclass defines the methods of the seams its card names."""
+    """Base of the tricks that are on or off. A subclass defines the methods of the seams its card names:
+
+    model(model, task), params(groups, model), optimizer(optimizer), loss(criterion, task), update(step),
+    schedule(lr, at), batch(batch, at), grads(gradients, at), weights(model, at), evaluate(model), verdict(verdict).
+    """
 
     kind: ClassVar[Kind] = "toggle"
     card: ClassVar[Card]
