@@ -5,6 +5,7 @@ The bodies that need torch import it themselves; the annotations below name torc
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -194,9 +195,18 @@ class Loss(Member):
 
 @dataclass(frozen=True)
 class Optimizer(Member):
-    """How gradients become updates."""
+    """How gradients become updates. Every member has the knobs `lr` and `weight_decay`."""
 
     family: ClassVar[str] = "optimizer"
+
+    @property
+    def lr(self) -> float:
+        """The base learning rate; the schedule multiplies it."""
+        raise NotImplementedError
+
+    def options(self) -> dict[str, Any]:
+        """The settings as keyword arguments of the torch class; the live ones are also keys of its parameter groups."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """An optimizer over parameter groups; a group's own `weight_decay` and `lr_scale` win over the knobs."""

@@ -78,7 +78,9 @@ class Started(Event):
     warmup_steps: int = 0
     probe_every: int = 10
     chance_loss: float = math.nan
-    """Entropy of the training label prior, nats."""
+    """The configured loss of predicting the class shares for every image; under cross-entropy, their entropy in nats."""
+    loss_floor: float = 0.0
+    """The least value the configured loss can take; above 0 under label smoothing."""
     chance_accuracy: float = math.nan
     """Share of the largest training class."""
 

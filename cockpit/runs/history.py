@@ -1,6 +1,7 @@
 """All that a run has recorded up to a moment, folded from its directory: what flags judge and screens draw."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class History:
     steps: Rows = field(default_factory=lambda: np.empty(0, STEPS))
     layers: Rows = field(default_factory=lambda: np.empty(0, LAYERS))
     machine: Rows = field(default_factory=lambda: np.empty(0, MACHINE))
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The resolved recipe as a plain tree."""
 
     @property
     def step(self) -> int:

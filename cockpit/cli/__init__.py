@@ -1,0 +1,19 @@
+"""The commands. Each prints plain lines or, with --json, one JSON object; 0 is well, 1 the run failed, 2 bad input."""
+
+import sys
+
+from cockpit.cli import catalogue, flying, looking, screen
+from cockpit.cli.base import app, words
+
+COMMANDS = (catalogue, flying, looking, screen)
+"""The modules whose import adds the commands to `app`."""
+
+
+def main() -> None:
+    """Run a command; a first word that is none opens the application on that preset or recipe."""
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if first not in known and first not in ("--help", "-h", "--version", "--install-completion", "--show-completion"):
+        sys.argv.insert(1, "open")
+    with words():
+        app(prog_name="cockpit")

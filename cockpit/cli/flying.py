@@ -1,0 +1,127 @@
+"""Commands that start, stop and continue runs."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, NameOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
+from cockpit.recipe import load
+from cockpit.runs.directory import RunDir, find, runs_root
+from cockpit.runs.history import RunReader
+from cockpit.runs.state import LIVE
+from cockpit.runs.summary import summarise
+
+
+def prepare(recipe: str, edits: list[str] | None, runs: Path | None, name: str | None, allow_code: bool) -> RunDir:
+    """Decode a recipe and make its run directory."""
+    from cockpit.launch import new_run
+
+    decoded = load(recipe, edits or ())
+    if decoded.model.runs_code and not allow_code:
+        raise BadInputError("model.path: this recipe runs Python code of its own; say --allow-code if you trust it")
+    return new_run(decoded, runs_root(runs), name or Path(recipe).stem, allow_code=allow_code, command=sys.argv)
+
+
+@app.command()
+def train(
+    recipe: RecipeArg,
+    edits: SetOpt = None,
+    runs: RunsOpt = None,
+    name: NameOpt = None,
+    allow_code: CodeOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Train in the foreground, without a screen. Ctrl-C ends the run with a checkpoint."""
+    run = prepare(recipe, edits, runs, name, allow_code)
+    fly(run, resume=False, json=json)
+
+
+def fly(run: RunDir, *, resume: bool, json: bool) -> None:
+    """Be the host of a run until it has ended."""
+    from cockpit.cli.progress import Progress
+    from cockpit.host.host import Host
+
+    progress = Progress(run, quiet=json)
+    host = Host(run, resume=resume, say=progress.say)
+    host.catch_signals()
+    end = host.run(idle=progress.turn)
+    progress.close()
+    if json:
+        show_json(summarise(run))
+    raise typer.Exit(1 if end.state == "failed" else 0)
+
+
+@app.command()
+def start(
+    recipe: RecipeArg,
+    edits: SetOpt = None,
+    runs: RunsOpt = None,
+    name: NameOpt = None,
+    allow_code: CodeOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Start a run in the background, in a session of its own; closing the terminal does not touch it."""
+    from cockpit.runs.launch import spawn
+
+    run = prepare(recipe, edits, runs, name, allow_code)
+    pid = spawn(run)
+    if json:
+        show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
+    else:
+        print(f"run {run.id} ({run.name}) started as process {pid}\n  {run.path}\n  cockpit attach {run.id}")
+
+
+@app.command()
+def stop(
+    run: RunArg = None,
+    runs: RunsOpt = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 60.0,
+    json: JsonOpt = False,
+) -> None:
+    """Stop a run after its current step, with a checkpoint."""
+    from cockpit.runs.mailbox import Command, send
+
+    found = find(runs_root(runs), run)
+    reader = RunReader(found)
+    reader.poll()
+    if reader.state not in LIVE:
+        raise BadInputError(f"run {found.id} ({found.name}) is not running: it is {reader.state}")
+    send(found.mailbox, Command("stop"))
+    until = time.monotonic() + wait
+    while reader.state in LIVE and time.monotonic() < until:
+        time.sleep(0.1)
+        reader.poll()
+    if json:
+        show_json(summarise(found))
+    else:
+        print(f"run {found.id} ({found.name}) is {reader.state} at step {reader.history.step}")
+    raise typer.Exit(1 if reader.state in LIVE else 0)
+
+
+@app.command()
+def resume(
+    run: RunArg = None,
+    runs: RunsOpt = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Train here, as `train` does.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
+    from cockpit.runs.launch import spawn
+
+    found = find(runs_root(runs), run)
+    reader = RunReader(found)
+    reader.poll()
+    if reader.state in LIVE:
+        raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")
+    if reader.state == "finished":
+        raise BadInputError(f"run {found.id} ({found.name}) is finished: there is nothing left to train")
+    if foreground:
+        fly(found, resume=True, json=json)
+    pid = spawn(found, resume=True)
+    if json:
+        show_json({"id": found.id, "name": found.name, "dir": str(found.path), "pid": pid})
+    else:
+        print(f"run {found.id} ({found.name}) goes on as process {pid}\n  cockpit attach {found.id}")

@@ -1,0 +1,97 @@
+"""Commands that look at recipes and runs."""
+
+import time
+from typing import Any
+
+import typer
+
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
+from cockpit.runs.directory import find, list_runs, runs_root
+from cockpit.runs.summary import summarise
+
+
+@app.command()
+def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
+    """List the runs, newest first, with their true states."""
+    summaries = [summarise(run) for run in list_runs(runs_root(runs))]
+    if json:
+        show_json(summaries)
+        return
+    if not summaries:
+        print(f"no runs under {runs_root(runs)} yet; `cockpit train first_flight` makes one")
+    for one in summaries:
+        best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] else ""
+        epochs = f"epoch {one['epoch'] or 0:.1f}/{one['epochs']}" if one["epochs"] else ""
+        reason = one["reason"] if one["state"] == "failed" else ""
+        print(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
+
+
+@app.command()
+def show(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
+    """Summarise one run."""
+    summary = summarise(find(runs_root(runs), run))
+    if json:
+        show_json(summary)
+        return
+    for line in summary_lines(summary):
+        print(line)
+
+
+def summary_lines(one: dict[str, Any]) -> list[str]:
+    """A run's summary as lines of text."""
+    reason = f": {one['reason']}" if one["reason"] else ""
+    lines = [f"{one['name']} · {one['id']} · {one['state']}{reason}", f"  {one['dir']}"]
+    if one["epochs"]:
+        where = (
+            f"  epoch {one['epoch'] or 0:.1f} of {one['epochs']} · step {one['step']:,} · {one['seconds']:.1f} s of training"
+        )
+        lines += [f"{where} · {one['device']} · {one['params']:,} parameters"]
+    if one["best"]:
+        lines += [
+            f"  best  epoch {one['best']['epoch']} · val accuracy {one['best']['val_accuracy']:.2%}",
+            f"  last  train accuracy {one['last']['train_accuracy'] or 0:.2%} · val {one['last']['val_accuracy'] or 0:.2%}",
+        ]
+    for rise in one["flags"]:
+        cleared = f" (cleared at step {rise['cleared_step']})" if rise["cleared_step"] else ""
+        lines += [f"  {rise['severity']} {rise['id']} at step {rise['step']}: {rise['headline']}{cleared}"]
+    seen = one["test"]
+    lines += [f"  test set: {seen['looks']} looks" + (f", accuracy {seen['accuracy']:.2%}" if seen["looks"] else ", sealed")]
+    return lines
+
+
+@app.command()
+def check(recipe: RecipeArg, edits: SetOpt = None, allow_code: CodeOpt = False, json: JsonOpt = False) -> None:
+    """Validate a recipe, build everything, and look at the network before its first step, without training."""
+    from cockpit.recipe import load
+
+    decoded = load(recipe, edits or ())
+    from cockpit.engine.preflight import CheckError, preflight
+
+    try:
+        report = preflight(decoded, allow_code=allow_code)
+    except CheckError as error:
+        raise BadInputError(str(error)) from error
+    if json:
+        show_json(report.plain())
+    else:
+        print("\n".join(report.lines()))
+    raise typer.Exit(0)
+
+
+@app.command()
+def test(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
+    """Open the vault: score the sealed test set with the best weights, and record the look in the run's ledger."""
+    found = find(runs_root(runs), run)
+    from cockpit.engine.testing import TestingError, look
+
+    began = time.perf_counter()
+    try:
+        seen = look(found)
+    except TestingError as error:
+        raise BadInputError(str(error)) from error
+    if json:
+        show_json(seen)
+        return
+    print(f"test accuracy {seen['accuracy']:.2%} · loss {seen['loss']:.4f} on {seen['count']:,} images")
+    print(f"weights of epoch {seen['epoch']}, the best on validation · {time.perf_counter() - began:.1f} s")
+    print(f"this was look {seen['looks']} at the sealed test set; every look is in the run's ledger")

@@ -1,0 +1,78 @@
+"""What `train` prints: a bar on a terminal, plain lines elsewhere. It reads the run directory, as every screen does."""
+
+import sys
+from typing import Any
+
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.history import RunReader
+
+
+class Progress:
+    """Call `turn` now and then; it prints what is new."""
+
+    def __init__(self, run: RunDir, *, quiet: bool) -> None:
+        self._reader = RunReader(run)
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self.say(f"run {run.id} ({run.name}) in {run.path}")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar; with --json, on standard error."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr if self._quiet else sys.stdout, flush=True)
+
+    def turn(self) -> None:
+        """Print the news."""
+        for event in self._reader.poll():
+            text = line_of(event)
+            if text:
+                self.say(text)
+        history = self._reader.history
+        if history.started and sys.stdout.isatty() and not self._quiet:
+            self._draw(history.step, history.started.total_steps, float(history.steps["loss"][-1]) if history.step else 0.0)
+
+    def _draw(self, step: int, total: int, loss: float) -> None:
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichBar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = RichBar(*columns, transient=True)
+            self._task = self._bar.add_task("training", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=step, description=f"loss {loss:.3f}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self.turn()
+        if self._bar:
+            self._bar.stop()
+
+
+def line_of(event: ev.Event) -> str:
+    """One line for the events that a reader of a log wants to see; nothing for the others."""
+    match event:
+        case ev.Started():
+            data = event.data
+            sizes = f"train {data.train:,} · val {data.val:,} · test {data.test:,} sealed"
+            return f"{data.source}: {sizes} · {event.params:,} parameters · {event.device} {event.precision}"
+        case ev.Evaluated():
+            best = " · best" if event.best else ""
+            train = f"train {event.train_loss:.4f} {event.train_accuracy:6.2%}"
+            val = f"val {event.val_loss:.4f} {event.val_accuracy:6.2%}"
+            return f"epoch {event.epoch:>3} · step {event.step:>6} · {train} · {val}{best}"
+        case ev.Flagged():
+            return f"{event.severity}: {event.id} at step {event.step}: {event.headline}"
+        case ev.Cleared():
+            return f"cleared: {event.id} at step {event.step}"
+        case ev.Noted():
+            return f"note: {event.text}"
+        case ev.Ended():
+            reason = f": {event.reason}" if event.reason else ""
+            kept = " · best weights restored" if event.kept == "best" else ""
+            return f"{event.state} at step {event.step}{reason}{kept}"
+    return ""

@@ -1,0 +1,134 @@
+"""From a recipe to a training that is ready for its first step."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cockpit.datasets.base import Places
+from cockpit.engine import randomness
+from cockpit.engine.data.load import Loaded, Split, load
+from cockpit.engine.device import pick_device, pick_precision
+from cockpit.engine.feed import Feed
+from cockpit.engine.probes import layers_of
+from cockpit.engine.training import Training
+from cockpit.engine.wiring import Wiring
+from cockpit.families import Task
+from cockpit.recipe import Recipe
+from cockpit.runs import events as ev
+
+
+class AssemblyError(Exception):
+    """A recipe that reads well and cannot be built; the text is one sentence."""
+
+
+def task_of(loaded: Loaded) -> Task:
+    """What the network must do."""
+    facts = loaded.facts
+    return Task(facts.channels, facts.height, facts.width, len(facts.classes))
+
+
+def build_model(recipe: Recipe, task: Task, *, allow_code: bool) -> nn.Module:
+    """The network on the CPU, seeded by the recipe. Raises AssemblyError."""
+    if recipe.model.runs_code and not allow_code:
+        raise AssemblyError("model.path: this recipe runs code of its own; say --allow-code if you trust it")
+    randomness.seed_all(recipe.seed)
+    try:
+        return recipe.model.build(task)
+    except ValueError as error:
+        raise AssemblyError(f"model: {error}") from error
+
+
+def feed_of(split: Split, loaded: Loaded, recipe: Recipe, device: torch.device) -> Feed:
+    """A split on the device."""
+
+    def per_channel(values: tuple[float, ...]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+    plain = recipe.data.standardise == "none"
+    channels = loaded.facts.channels
+    return Feed(
+        pixels=torch.from_numpy(np.ascontiguousarray(split.pixels)).to(device),
+        labels=torch.from_numpy(split.labels).to(device),
+        scale=loaded.scale,
+        mean=per_channel((0.0,) * channels if plain else loaded.mean),
+        std=per_channel((1.0,) * channels if plain else loaded.std),
+    )
+
+
+def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tuple[Training, Loaded]:
+    """Load the data, build the network, lay the tricks on the seams. Raises AssemblyError, DataError, DeviceError."""
+    device = pick_device(recipe.train.device)
+    precision = pick_precision(recipe.train.precision, device)
+    loaded = load(recipe.data, places)
+    task = task_of(loaded)
+    train, val = (feed_of(split, loaded, recipe, device) for split in (loaded.train, loaded.val))
+    if len(train) < recipe.train.batch_size and recipe.train.drop_last:
+        raise AssemblyError(
+            f"train.batch_size: {recipe.train.batch_size} is more than the {len(train)} training images; "
+            f"take at most {len(train)}, or train.drop_last: off"
+        )
+    model = build_model(recipe, task, allow_code=allow_code).to(device)
+    try:
+        wiring = Wiring(recipe, model, train.standardise)
+    except ValueError as error:
+        raise AssemblyError(f"tricks: {error}") from error
+    model = wiring.through("model", model, task)
+    groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
+    optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
+    job = Training(
+        recipe=recipe,
+        task=task,
+        model=model,
+        optimizer=optimizer,
+        precision=precision,
+        train=train,
+        val=val,
+        wiring=wiring,
+        plain_criterion=recipe.loss.build(task),
+    )
+    return job, loaded
+
+
+def started(job: Training, loaded: Loaded) -> ev.Started:
+    """What the screen needs to know of a training before its first step."""
+    chance, floor = chance_and_floor(job, loaded)
+    schedule = job.recipe.schedule
+    return ev.Started(
+        step=job.step,
+        device=str(job.device) if job.device.type != "cuda" else torch.cuda.get_device_name(job.device),
+        precision=job.precision.name,
+        params=sum(weight.numel() for weight in job.model.parameters()),
+        layers=tuple(layer for layer, _ in layers_of(job.model)),
+        data=loaded.facts,
+        plan={seam: list(names) for seam, names in job.wiring.plan.items()},
+        steps_per_epoch=job.steps_per_epoch,
+        total_steps=job.total_steps,
+        epochs=job.recipe.train.epochs,
+        batch_size=job.recipe.train.batch_size,
+        warmup_steps=round(schedule.warmup_epochs * job.steps_per_epoch),
+        probe_every=job.recipe.train.probe_every,
+        chance_loss=chance,
+        loss_floor=floor,
+        chance_accuracy=max(loaded.facts.train_counts) / loaded.facts.train,
+    )
+
+
+def chance_and_floor(job: Training, loaded: Loaded) -> tuple[float, float]:
+    """The loss of answering every image with the class shares, and the least loss that any answer can have."""
+    shares = torch.tensor(loaded.facts.train_counts, dtype=torch.float32) / loaded.facts.train
+    prior = shares.clamp(min=1e-6).log()[None]
+    answers = range(job.task.classes)
+    chance = sum(float(shares[answer]) * float(job.criterion(prior, torch.tensor([answer]))) for answer in answers)
+
+    logits = torch.zeros(1, job.task.classes, requires_grad=True)
+    search = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        search.zero_grad()
+        loss = job.criterion(logits, torch.tensor([0]))
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    floor = float(job.criterion(logits.detach(), torch.tensor([0])))
+    return chance, floor if floor > 0.01 else 0.0

@@ -1,0 +1,40 @@
+"""Checkpoints: written beside, flushed, renamed, and loaded with weights_only."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read; the text is one sentence."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all. OSError when the disk is full."""
+    part = path.with_suffix(".part")
+    try:
+        with open(part, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; nothing in it may be code. Raises CheckpointError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"checkpoint {path.name} holds more than weights and was not loaded") from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise CheckpointError(f"checkpoint {path.name} is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"checkpoint {path.name} is not one of ours")
+    return state

@@ -1,0 +1,47 @@
+"""Which device and which precision, and what they need around a step."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+class DeviceError(Exception):
+    """A device or precision that this machine does not have; the text is one sentence."""
+
+
+def pick_device(wanted: str) -> torch.device:
+    """`auto` takes cuda, then mps, then cpu. Raises DeviceError for one that is not there."""
+    if wanted == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(name)
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"train.device: {wanted!r} cannot be used here; `auto` takes what is there") from error
+    return device
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The number format of the forward pass, and the loss scaler that fp16 needs."""
+
+    name: str
+    device: torch.device
+    scaler: torch.amp.GradScaler
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of a forward pass."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self.name == "bf16" else torch.float16)
+
+
+def pick_precision(wanted: str, device: torch.device) -> Precision:
+    """`auto` takes bf16 on a CUDA device that has it in hardware, else fp32."""
+    if wanted == "auto":
+        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        wanted = "bf16" if fast else "fp32"
+    return Precision(wanted, device, torch.amp.GradScaler(device.type, enabled=wanted == "fp16"))

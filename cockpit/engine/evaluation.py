@@ -1,0 +1,78 @@
+"""What happens at the end of an epoch, and once before the first step."""
+
+import copy
+import time
+from math import nan
+
+import numpy as np
+import torch
+from torch import nn
+
+from cockpit.engine.keeper import Keeper
+from cockpit.engine.probes import layers_of, watch_activity
+from cockpit.engine.scoring import score
+from cockpit.engine.training import Training
+from cockpit.families import Verdict
+from cockpit.runs import events as ev
+from cockpit.runs.tables import LAYERS, Rows
+
+
+def evaluate(job: Training, keeper: Keeper) -> str:
+    """Score, record, judge, keep. Returns why the run should end here, or nothing."""
+    began = time.perf_counter()
+    model = job.wiring.through("evaluate", job.model)
+    with watch_activity(model) as activity:
+        train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
+        val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
+    rank = (val.accuracy, -val.loss)
+    improved = val.loss == val.loss and (job.best is None or rank > job.best)
+    job.best = rank if improved else job.best
+    job.evaluations += 1
+    verdict: Verdict = job.wiring.through("verdict", Verdict(improved, job.evaluations))
+    job.keep_best = verdict.keep_best
+    event = ev.Evaluated(
+        step=job.step,
+        epoch=job.step // job.steps_per_epoch,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        val_loss=val.loss,
+        val_accuracy=val.accuracy,
+        probe_size=train.count,
+        val_size=val.count,
+        best=improved,
+        weights=job.wiring.owner("evaluate") or "raw",
+        seconds=time.perf_counter() - began,
+        largest_class_share=val.largest_class_share,
+    )
+    keeper.logbook.evaluated(event, _dead_rows(job, activity.dead()))
+    if improved:
+        keeper.save_best(job, model)
+    keeper.save_last(job, "epoch")
+    return verdict.stop
+
+
+def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
+    """Loss, accuracy and dead units of the fresh network, on a copy: nothing of the training is touched."""
+    twin = copy.deepcopy(job.model).eval()
+    for module in twin.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()  # its running statistics know nothing yet
+    places = next(job.probe_places())
+    batch = job.train.clean(places)
+    with torch.no_grad(), torch.random.fork_rng(), watch_activity(twin) as activity, job.precision.autocast():
+        logits = twin(batch.x).float()
+        loss = job.criterion(logits, batch.y)
+        expected = job.criterion(torch.zeros_like(logits), batch.y)
+        accuracy = (logits.argmax(1) == batch.y).float().mean()
+    event = ev.Measured(samples=len(places), loss=float(loss), expected_loss=float(expected), accuracy=float(accuracy))
+    return event, _dead_rows(job, activity.dead())
+
+
+def _dead_rows(job: Training, dead: dict[str, float]) -> Rows:
+    names = [layer.name for layer, _ in layers_of(job.model)]
+    known = [(index, dead[name]) for index, name in enumerate(names) if name in dead]
+    rows = np.full(len(known), nan, LAYERS)
+    rows["step"] = job.step
+    for row, (index, share) in zip(rows, known, strict=True):
+        row["layer"], row["dead"] = index, share
+    return rows

@@ -1,0 +1,77 @@
+"""Everything that can be known before the first step: `cockpit check`."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from cockpit.datasets.base import DataError, Places
+from cockpit.datasets.places import data_root
+from cockpit.engine.assemble import AssemblyError, assemble, started
+from cockpit.engine.device import DeviceError
+from cockpit.engine.evaluation import measure_start
+from cockpit.judge import Judge
+from cockpit.recipe import Recipe, to_tree
+from cockpit.runs import events as ev
+from cockpit.runs.history import History
+
+
+class CheckError(Exception):
+    """The recipe reads well and cannot be built; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the check found."""
+
+    started: ev.Started
+    measured: ev.Measured
+    findings: tuple[ev.Flagged, ...]
+    notes: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """JSON data."""
+        facts = self.started
+        return {
+            "ok": not any(found.severity == "critical" for found in self.findings),
+            "data": dataclasses.asdict(facts.data),
+            "device": facts.device,
+            "precision": facts.precision,
+            "params": facts.params,
+            "layers": len(facts.layers),
+            "steps_per_epoch": facts.steps_per_epoch,
+            "total_steps": facts.total_steps,
+            "plan": facts.plan,
+            "initial_loss": self.measured.loss,
+            "expected_loss": self.measured.expected_loss,
+            "initial_accuracy": self.measured.accuracy,
+            "flags": [{"id": f.id, "severity": f.severity, "headline": f.headline} for f in self.findings],
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """Text."""
+        facts, data, seen = self.started, self.started.data, self.measured
+        shape = f"{data.height}x{data.width}x{data.channels}, {len(data.classes)} classes"
+        lines = [
+            f"data      {data.source} · {shape} · train {data.train:,} · val {data.val:,} · test {data.test:,} sealed",
+            f"model     {facts.params:,} parameters in {len(facts.layers)} layers · {facts.device} {facts.precision}",
+            f"training  {facts.epochs} epochs of {facts.steps_per_epoch:,} steps = {facts.total_steps:,} steps",
+            *(f"{seam:<9} {' -> '.join(names)}" for seam, names in facts.plan.items()),
+            f"at start  loss {seen.loss:.3f}, equal logits give {seen.expected_loss:.3f} · accuracy {seen.accuracy:.1%}",
+            *(f"note      {note}" for note in self.notes),
+            *(f"{found.severity:<9} {found.id}: {found.headline}" for found in self.findings),
+        ]
+        return [*lines, "ready to train" if self.plain()["ok"] else "not ready: see above"]
+
+
+def preflight(recipe: Recipe, *, allow_code: bool = False) -> Report:
+    """Build everything and look once, without training. Raises CheckError."""
+    try:
+        job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
+    except (AssemblyError, DataError, DeviceError) as error:
+        raise CheckError(str(error)) from error
+    begun = started(job, loaded)
+    measured, _ = measure_start(job)
+    history = History(started=begun, measured=measured, recipe=to_tree(recipe))
+    findings = Judge(recipe.flags.values(), history).start()
+    return Report(begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), loaded.notes)

@@ -1,0 +1,152 @@
+"""Keeps what each step leaves on the device, and fetches it in blocks."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cockpit.engine.fetch import Fetch
+from cockpit.runs.tables import LAYERS, STEPS, Rows
+
+BLOCK = 20
+"""Steps fetched at a time."""
+PATIENCE = 0.25
+"""Seconds after which slow steps are fetched in smaller blocks, so that a screen has something to draw."""
+
+
+class Left(NamedTuple):
+    """What one step leaves behind. Tensors stay on the device."""
+
+    step: int
+    lr: float
+    loss: Tensor
+    logits: Tensor
+    target: Tensor
+    """int64 (B,), or float (B, K) where the targets are mixed: then accuracy is unknown."""
+    norm: Tensor | None
+    layers: Tensor | None
+    """(layers, 4), see LayerProbe.after."""
+
+
+class _Pending(NamedTuple):
+    steps: list[int]
+    lrs: list[float]
+    times: list[float]
+    speed: float
+    scalars: Fetch
+    """(n, 3): loss, accuracy, gradient norm."""
+    sampled: list[int]
+    layers: Fetch | None
+    """(samples, layers, 4)"""
+
+
+@dataclass
+class Recorder:
+    """Call `step` after each step; whole rows come out of `deliver(step rows, layer rows)` a little later."""
+
+    deliver: Callable[[Rows, Rows], None]
+    seconds: float = 0.0
+    """Training time so far, pauses left out."""
+    _kept: list[Left] = field(default_factory=list)
+    _times: list[float] = field(default_factory=list)
+    _under_way: deque[_Pending] = field(default_factory=deque)
+    _mark: float = field(default_factory=time.perf_counter)
+    _tick: float = field(default_factory=time.perf_counter)
+
+    def step(self, left: Left) -> None:
+        """Take one step in; cheap."""
+        now = time.perf_counter()
+        self.seconds += now - self._tick
+        self._tick = now
+        self._kept.append(left)
+        self._times.append(self.seconds)
+        if len(self._kept) >= BLOCK or now - self._mark > PATIENCE:
+            self._send()
+            self.drain(wait=False)
+
+    def restart_clock(self) -> None:
+        """Leave out the time since the last step: an evaluation, a checkpoint or a pause."""
+        self._mark += time.perf_counter() - self._tick
+        self._tick = time.perf_counter()
+
+    def flush(self) -> None:
+        """Deliver everything, waiting for the device."""
+        self._send()
+        self.drain(wait=True)
+
+    def drain(self, *, wait: bool) -> None:
+        """Deliver the blocks that have arrived."""
+        while self._under_way and (wait or self._ready(self._under_way[0])):
+            pending = self._under_way.popleft()
+            self.deliver(_step_rows(pending), _layer_rows(pending))
+
+    @staticmethod
+    def _ready(pending: _Pending) -> bool:
+        return pending.scalars.ready and (pending.layers is None or pending.layers.ready)
+
+    def _send(self) -> None:
+        if not self._kept:
+            return
+        now = time.perf_counter()
+        kept, self._kept = self._kept, []
+        times, self._times = self._times, []
+        sampled = [(left.step, left.layers) for left in kept if left.layers is not None]
+        self._under_way.append(
+            _Pending(
+                steps=[left.step for left in kept],
+                lrs=[left.lr for left in kept],
+                times=times,
+                speed=len(kept) / max(now - self._mark, 1e-9),
+                scalars=Fetch.start(_scalars(kept)),
+                sampled=[left.step for left in sampled],
+                layers=Fetch.start(torch.stack([left.layers for left in sampled if left.layers is not None]))
+                if sampled
+                else None,
+            )
+        )
+        self._mark = now
+
+
+def _scalars(kept: list[Left]) -> Tensor:
+    losses = torch.stack([left.loss for left in kept]).float()
+    nan = torch.full((), torch.nan, device=losses.device)
+    norms = torch.stack([nan if left.norm is None else left.norm.float() for left in kept])
+    return torch.stack([losses, _accuracies(kept, nan), norms], dim=1)
+
+
+def _accuracies(kept: list[Left], nan: Tensor) -> Tensor:
+    """One argmax for the whole block where its batches have one shape: cheaper than one a step."""
+    if any(left.target.is_floating_point() for left in kept) or len({len(left.logits) for left in kept}) > 1:
+        return torch.stack(
+            [nan if left.target.is_floating_point() else (left.logits.argmax(1) == left.target).float().mean() for left in kept]
+        )
+    guesses = torch.stack([left.logits for left in kept]).argmax(-1)
+    return (guesses == torch.stack([left.target for left in kept])).float().mean(1)
+
+
+def _step_rows(pending: _Pending) -> Rows:
+    scalars = pending.scalars.numpy()
+    rows = np.full(len(pending.steps), np.nan, STEPS)
+    rows["step"], rows["time"], rows["lr"], rows["speed"] = pending.steps, pending.times, pending.lrs, pending.speed
+    rows["loss"], rows["accuracy"], rows["grad_norm"] = scalars[:, 0], scalars[:, 1], scalars[:, 2]
+    if pending.layers is not None:
+        at = np.searchsorted(rows["step"], pending.sampled)
+        rows["update_ratio"][at] = np.median(pending.layers.numpy()[:, :, 3], axis=1)
+    return rows
+
+
+def _layer_rows(pending: _Pending) -> Rows:
+    if pending.layers is None:
+        return np.empty(0, LAYERS)
+    measured = pending.layers.numpy()
+    samples, layers, _ = measured.shape
+    rows = np.full((samples, layers), np.nan, LAYERS)
+    rows["step"], rows["layer"] = np.array(pending.sampled)[:, None], np.arange(layers)
+    for column, name in enumerate(("grad_norm", "weight_norm", "weight_std", "update_ratio")):
+        rows[name] = measured[:, :, column]
+    return rows.ravel()

@@ -1,0 +1,128 @@
+"""What the training thread does, from the first import of torch to the last event. It never dies in silence."""
+
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cockpit.engine.control import Control
+from cockpit.recipe import Recipe, RecipeError, edit, loads, to_tree
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.launch_facts import allows_code
+from cockpit.runs.state import State
+
+if TYPE_CHECKING:
+    from cockpit.engine.logbook import Logbook
+    from cockpit.engine.loop import End
+    from cockpit.engine.training import Training
+
+
+@dataclass
+class Flight:
+    """One training in one thread. The main thread reads `state` and `step`, and posts to `control`."""
+
+    run: RunDir
+    resume: bool = False
+    say: Callable[[str], None] = print
+    state: State = "starting"
+    end: ev.Ended | None = None
+    job: "Training | None" = field(default=None, init=False)
+    control: Control = field(default_factory=Control, init=False)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.job.step if self.job else 0
+
+    def fly(self) -> None:
+        """Train. Whatever happens, the last event of the run says how it ended."""
+        from cockpit.engine.logbook import Logbook  # torch comes with the engine
+
+        log = Logbook(self.run)
+        try:
+            end = self._train(log)
+        except BaseException as error:  # the thread must not die without a word
+            traceback.print_exc(file=sys.stderr)
+            end = ev.Ended(state="failed", reason=reason_of(error))
+        kept = "best" if self.job and self.job.keep_best and self.job.best else "last"
+        epoch = self.job.epoch if self.job else 0.0
+        self.end = dataclasses.replace(end, step=self.step, epoch=epoch, kept=kept)
+        log.ended(self.end)
+        self.state = "finished" if end.state == "finished" else "stopped"
+
+    def _train(self, log: "Logbook") -> ev.Ended:
+        from cockpit.engine.assemble import assemble, started
+        from cockpit.engine.keeper import Keeper
+        from cockpit.engine.loop import train
+        from cockpit.engine.recorder import Recorder
+
+        recipe = loads(self.run.recipe.read_bytes(), "recipe.yaml")
+        log.history.recipe = to_tree(recipe)
+        keeper = Keeper(log)
+        if self.resume:
+            recipe = replay_edits(recipe, log.history.edits)
+        job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
+        if self.resume:
+            self._restore(job, log)
+        self.job = job
+        for note in loaded.notes:
+            log.write(ev.Noted(step=job.step, text=note, level="warning"))
+        log.write(started(job, loaded))
+        log.watch_with(recipe.flags.values())
+        self.state = "running"
+        recorder = Recorder(log.deliver, seconds=log.trained_seconds)
+        end = train(job, recorder, keeper, self.control)
+        return self._close(end, job, keeper)
+
+    @staticmethod
+    def _restore(job: "Training", log: "Logbook") -> None:
+        from cockpit.engine import checkpoints
+
+        path = log.run.checkpoint("last")
+        if path.exists():
+            job.load_state_dict(checkpoints.load(path))
+        log.rewind(job.step, path.name if path.exists() else "")
+
+    @staticmethod
+    def _close(end: "End", job: "Training", keeper: Any) -> ev.Ended:
+        keeper.save_last(job, "end" if end.state == "finished" else "stop")
+        if job.keep_best and job.best:
+            keeper.restore_best(job)
+        return ev.Ended(state=end.state, reason=end.reason)
+
+
+def replay_edits(recipe: Recipe, edits: list[ev.Edited]) -> Recipe:
+    """The recipe as it stood when the run was left: its live edits were recorded with their steps."""
+    for change in edits:
+        if change.live:
+            recipe = edit(recipe, change.path, change.new)
+    return recipe
+
+
+def _places(say: Callable[[str], None]) -> Any:
+    from cockpit.datasets.base import Places
+    from cockpit.datasets.places import data_root
+
+    return Places(root=data_root(), say=say)
+
+
+def reason_of(error: BaseException) -> str:
+    """One sentence for the user; the traceback is in host.log."""
+    import torch
+
+    from cockpit.datasets.base import DataError
+    from cockpit.engine.assemble import AssemblyError
+    from cockpit.engine.checkpoints import CheckpointError
+    from cockpit.engine.device import DeviceError
+    from cockpit.engine.logbook import NonFiniteLossError
+
+    if isinstance(error, AssemblyError | DataError | DeviceError | CheckpointError | RecipeError | NonFiniteLossError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the device ran out of memory; a smaller train.batch_size or model needs less"
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({where[0].filename}:{where[0].lineno})" if where else ""
+    return f"{type(error).__name__}: {str(error).strip() or 'no words'}{place}"

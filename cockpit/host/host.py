@@ -1,0 +1,92 @@
+"""The main thread of a run: it beats, reads the mailbox, samples the machine, and hands signals on."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from types import FrameType
+
+from cockpit.host.flight import Flight
+from cockpit.host.machine import MachineLog
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir, RunError
+from cockpit.runs.log import LineWriter
+from cockpit.runs.mailbox import Command, take
+from cockpit.runs.state import alive, beat, read_heartbeat
+
+POLL = 0.1
+"""Seconds between two looks into the mailbox."""
+
+
+class Host:
+    """Owns one run. `run` blocks until the training has ended; the very same object serves background and in-process use."""
+
+    def __init__(self, run: RunDir, *, resume: bool = False, say: Callable[[str], None] = print) -> None:
+        self.run_dir = run
+        self.flight = Flight(run, resume=resume, say=say)
+        self._beaten = 0.0
+
+    def run(self, idle: Callable[[], None] = lambda: None) -> ev.Ended:
+        """Fly, and serve the run until it has ended; `idle` is called at every turn. Raises RunError where it is taken."""
+        self._take()
+        machine = MachineLog(self.run_dir)
+        thread = threading.Thread(target=self.flight.fly, name="training", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            self._turn()
+            machine.tick()
+            idle()
+            thread.join(POLL)
+        self._turn()
+        idle()
+        machine.close()
+        assert self.flight.end is not None
+        return self.flight.end
+
+    def stop(self, state: str = "stopped") -> None:
+        """Ask the training to finish its step, write a checkpoint and end."""
+        self.flight.control.post(Command("stop", {"state": state}))
+
+    def catch_signals(self) -> None:
+        """Ctrl-C and a batch queue's SIGTERM end the run with a checkpoint; a hang-up does not touch it."""
+
+        def end(number: int, _: FrameType | None) -> None:
+            self.stop("interrupted")
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _take(self) -> None:
+        pulse = read_heartbeat(self.run_dir.heartbeat)
+        if pulse and alive(pulse) and pulse.pid != os.getpid():
+            raise RunError(f"run {self.run_dir.id} is held by process {pulse.pid} on {pulse.host}")
+        beat(self.run_dir.heartbeat, "starting", 0)
+        names = ("training-cockpit", "torch", "torchvision", "numpy")
+        launched = ev.Launched(
+            t=time.time(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            versions={"python": sys.version.split()[0], **{name: version(name) for name in names}},
+            command=sys.argv,
+        )
+        writer = LineWriter(self.run_dir.events)
+        writer.append(ev.encode(launched))
+        writer.close()
+
+    def _turn(self) -> None:
+        for command in take(self.run_dir.mailbox):
+            if isinstance(command, Command):
+                self.flight.control.post(command)
+            else:
+                print(f"cockpit: refused: {command}", file=sys.stderr, flush=True)
+        if time.monotonic() - self._beaten > 1.0:
+            self._beaten = time.monotonic()
+            state = "paused" if self.flight.control.paused else self.flight.state
+            beat(self.run_dir.heartbeat, state, self.flight.step)

@@ -1,0 +1,72 @@
+"""One run in one plain object: what `show --json` prints and `runs` lists."""
+
+import math
+from typing import Any
+
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.history import History, RunReader
+from cockpit.runs.log import read_json
+
+
+def summarise(run: RunDir) -> dict[str, Any]:
+    """Plain JSON data; unknown numbers are None."""
+    reader = RunReader(run)
+    reader.poll()
+    history, facts = reader.history, reader.history.started
+    return {
+        "id": run.id,
+        "name": run.name,
+        "dir": str(run.path),
+        "state": reader.state,
+        "reason": history.ended.reason if history.ended else "",
+        "step": history.step,
+        "epoch": _number(history.epoch),
+        "epochs": facts.epochs if facts else None,
+        "seconds": _number(float(history.steps["time"][-1])) if len(history.steps) else 0.0,
+        "device": facts.device if facts else None,
+        "params": facts.params if facts else None,
+        "best": _best(history),
+        "last": _last(history),
+        "flags": flag_list(history),
+        "test": looks(run),
+    }
+
+
+def looks(run: RunDir) -> dict[str, Any]:
+    """How often the sealed test set was scored, and the last accuracy."""
+    ledger = read_json(run.ledger)
+    return {"looks": len(ledger), "accuracy": ledger[-1].get("accuracy") if ledger else None}
+
+
+def flag_list(history: History) -> list[dict[str, Any]]:
+    """Every rise, oldest first, with the step at which it cleared."""
+    rises: list[dict[str, Any]] = []
+    for found in history.findings:
+        if isinstance(found, ev.Flagged):
+            rise = {key: getattr(found, key) for key in ("id", "severity", "step", "headline")}
+            rises.append({**rise, "epoch": _number(found.epoch), "cleared_step": None})
+        else:
+            for rise in rises:
+                if rise["id"] == found.id and rise["cleared_step"] is None:
+                    rise["cleared_step"] = found.step
+    return rises
+
+
+def _best(history: History) -> dict[str, Any] | None:
+    best = history.best
+    if best is None:
+        return None
+    return {"epoch": best.epoch, "val_accuracy": _number(best.val_accuracy), "val_loss": _number(best.val_loss)}
+
+
+def _last(history: History) -> dict[str, Any] | None:
+    if not history.evaluations or not len(history.steps):
+        return None
+    seen, row = history.evaluations[-1], history.steps[-1]
+    scores = {key: _number(getattr(seen, key)) for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")}
+    return {**scores, "lr": _number(float(row["lr"])), "steps_per_s": _number(float(row["speed"]))}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,177 @@
+"""The mathematics of each toggle against something independent."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cockpit.engine.randomness import stream
+from cockpit.families import Batch, Clock, Gradients, Moment, Task, Verdict
+from cockpit.tricks.augmentation import RandomCrop, RandomFlip
+from cockpit.tricks.dropout import Dropout
+from cockpit.tricks.early_stopping import EarlyStopping
+from cockpit.tricks.grad_clip import GradClip
+from cockpit.tricks.label_smoothing import LabelSmoothing
+from cockpit.tricks.mixup import Mixup
+from cockpit.tricks.no_decay_1d import NoDecay1d
+from cockpit.tricks.weight_ema import WeightEma
+
+TASK = Task(3, 8, 8, 10)
+
+
+def at(step: int = 0) -> Moment:
+    return Moment(Clock(step, 100, 10), TASK, lambda name: stream(0, name, step))
+
+
+def batch(size: int = 64) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(size, 3, 8, 8, generator=generator)
+    return Batch(x, torch.randint(0, 10, (size,), generator=generator), torch.arange(size))
+
+
+def test_label_smoothing_is_that_of_torch():
+    logits, hard = torch.randn(16, 10), torch.randint(0, 10, (16,))
+    ours = LabelSmoothing(epsilon=0.1).loss(functional.cross_entropy, TASK)
+    torch.testing.assert_close(ours(logits, hard), functional.cross_entropy(logits, hard, label_smoothing=0.1))
+    soft = torch.softmax(torch.randn(16, 10), 1)
+    torch.testing.assert_close(ours(logits, soft), functional.cross_entropy(logits, soft, label_smoothing=0.1))
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_mixup_blends_images_and_labels_by_one_weight(per):
+    plain = batch()
+    # The images carry their own class in every pixel, so the label weights can be read off the pixels.
+    coded = plain._replace(x=functional.one_hot(plain.y, 10).float().view(-1, 10, 1, 1).expand(-1, 10, 2, 2))
+    mixed = Mixup(alpha=1.0, per=per).batch(coded, at())
+    torch.testing.assert_close(mixed.x[:, :, 0, 0], mixed.y)
+    torch.testing.assert_close(mixed.y.sum(1), torch.ones(64))
+    shares = {round(float(top), 4) for top in mixed.y.max(1).values if top < 0.999}
+    assert len(shares) == 1 if per == "batch" else len(shares) > 20
+
+
+def test_mixup_draws_its_weight_from_the_beta_distribution():
+    draws = []
+    for step in range(400):
+        two = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.arange(2))
+        draws.append(float(Mixup(alpha=0.2).batch(two, at(step)).y[0, 0]))
+    # Var of Beta(a, a) about 1/2 is 1 / (4 (2a + 1)) = 0.179; half of the pairs mix an image with itself and stay at 1.
+    mixed = torch.tensor([draw for draw in draws if draw < 1 - 1e-6])
+    assert abs(float(mixed.mean()) - 0.5) < 0.08
+    assert abs(float(mixed.var()) - 1 / (4 * 1.4)) < 0.03
+
+
+def test_mixup_leaves_a_share_of_the_batches_alone():
+    alone = sum(not Mixup(prob=0.3).batch(batch(4), at(step)).y.is_floating_point() for step in range(300))
+    assert 180 < alone < 240
+
+
+def test_the_flip_is_drawn_for_each_image():
+    same = Batch(torch.rand(1, 3, 8, 8).expand(64, -1, -1, -1), torch.zeros(64, dtype=torch.long), torch.arange(64))
+    for axis, dim in (("horizontal", 3), ("vertical", 2)):
+        flipped = RandomFlip(axis=axis).batch(same, at()).x
+        mirrored = (flipped == same.x.flip(dim)).flatten(1).all(1)
+        untouched = (flipped == same.x).flatten(1).all(1)
+        assert (mirrored ^ untouched).all() and 15 < int(mirrored.sum()) < 50
+
+
+@pytest.mark.parametrize("mode", ["reflect", "zeros"])
+def test_the_crop_equals_slices_of_the_padded_image(mode):
+    plain = batch()
+    cropped = RandomCrop(pad=2, mode=mode).batch(plain, at()).x
+    shift = torch.randint(0, 5, (2, 64, 1), generator=stream(0, "random_crop", 0))[:, :, 0]
+    padded = functional.pad(plain.x, (2,) * 4, mode="reflect" if mode == "reflect" else "constant")
+    for image in range(64):
+        row, column = int(shift[0, image]), int(shift[1, image])
+        assert torch.equal(cropped[image], padded[image, :, row : row + 8, column : column + 8])
+    assert len({tuple(pair) for pair in shift.T.tolist()}) > 15
+
+
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_clipping_by_norm_is_that_of_torch(scale):
+    ours = [nn.Parameter(torch.randn(5, 5)), nn.Parameter(torch.randn(7))]
+    for weight in ours:
+        weight.grad = torch.randn_like(weight) * scale
+    theirs = copy.deepcopy(ours)
+    for weight, twin in zip(ours, theirs, strict=True):
+        twin.grad = weight.grad.clone()
+    seen = GradClip(max_norm=1.0).grads(Gradients([weight.grad for weight in ours], None), at())
+    norm = nn.utils.clip_grad_norm_(theirs, 1.0)
+    torch.testing.assert_close(seen.norm, norm)
+    for weight, twin in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(weight.grad, twin.grad)
+
+
+def test_clipping_by_value_is_that_of_torch():
+    weight = nn.Parameter(torch.zeros(100))
+    weight.grad = torch.randn(100)
+    want = weight.grad.clamp(-0.5, 0.5)
+    GradClip(max_norm=0.5, mode="value").grads(Gradients([weight.grad], None), at())
+    assert torch.equal(weight.grad, want)
+
+
+def test_no_decay_splits_matrices_from_vectors():
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    groups = NoDecay1d().params([{"params": list(net.parameters())}], net)
+    assert [[weight.ndim for weight in group["params"]] for group in groups] == [[2], [1, 1, 1]]
+    optimizer = torch.optim.SGD(groups, lr=0.1, weight_decay=0.5)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+
+
+def test_the_average_is_that_of_torch():
+    net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    ours = WeightEma(decay=0.9, warmup=False).plug(net)
+    theirs = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9), use_buffers=True
+    )
+    theirs.update_parameters(net)  # its first call copies
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    for step in range(5):
+        net(torch.randn(8, 4)).square().mean().backward()
+        optimizer.step()
+        ours.weights(net, at(step))
+        theirs.update_parameters(net)
+    for mine, twin in zip(ours.evaluate(net).state_dict().values(), theirs.module.state_dict().values(), strict=True):
+        if mine.is_floating_point():  # torch leaves the count of batches at 0; ours follows the network
+            torch.testing.assert_close(mine, twin)
+
+
+def test_the_average_forgets_its_start_faster_with_warm_up():
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(net.weight)
+    average = WeightEma(decay=0.999).plug(net)
+    nn.init.zeros_(net.weight)
+    for step in range(20):
+        average.weights(net, at(step))
+    want = 1.0
+    for step in range(1, 21):
+        want *= min(0.999, (1 + step) / (10 + step))
+    assert float(average.evaluate(net).weight) == pytest.approx(want, rel=1e-5)
+
+
+def test_dropout_scales_what_stays_and_is_off_in_evaluation():
+    net = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 1000))
+    with torch.no_grad():
+        net[2].weight.copy_(torch.eye(1000))
+        net[2].bias.zero_()
+    plug = Dropout(p=0.25).plug(net)
+    x = torch.randn(4, 1000)
+    clean = net[:2](x)
+    net.train()
+    kept = net(x)
+    active = (kept != 0) & (clean != 0)
+    torch.testing.assert_close(kept[active], clean[active] / 0.75)
+    assert abs(float(active.float().sum() / (clean != 0).sum()) - 0.75) < 0.04
+    net.eval()
+    torch.testing.assert_close(net(x), clean)
+    plug.close()
+    net.train()
+    torch.testing.assert_close(net(x), clean)
+
+
+def test_early_stopping_counts_evaluations_without_improvement():
+    plug = EarlyStopping(patience=2).plug(nn.Identity())
+    stops = [plug.verdict(Verdict(improved, 0)).stop for improved in (True, False, True, False, False)]
+    assert stops == ["", "", "", "", "no better validation score for 2 evaluations"]
+    assert plug.verdict(Verdict(True, 0)).keep_best
