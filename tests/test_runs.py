@@ -21,26 +21,65 @@ from cockpit.runs.state import beat, read_heartbeat, state_of
 from cockpit.runs.tables import STEPS, TableWriter, read_table
 
 DATA = ev.DataFacts(
-    source="digits", classes=("0", "1"), channels=1, height=8, width=8, train=90, val=10, test=20,
-    train_counts=(45, 45), val_counts=(5, 5), mean=(0.3,), std=(0.2,), duplicates={"train": 1},
-)  # fmt: skip
+    source="digits",
+    classes=("0", "1"),
+    channels=1,
+    height=8,
+    width=8,
+    train=90,
+    val=10,
+    test=20,
+    train_counts=(45, 45),
+    val_counts=(5, 5),
+    mean=(0.3,),
+    std=(0.2,),
+    duplicates={"train": 1},
+)
 LAYER = ev.Layer(name="head", kind="Linear", shape=(10, 5), params=50)
 EVENTS = [
     ev.Launched(pid=1, host="h", versions={"torch": "2"}, command=["cockpit"]),
-    ev.Started(device="cpu", precision="fp32", params=5, layers=(LAYER,), data=DATA, plan={"batch": ["mixup"]},
-               steps_per_epoch=10, total_steps=100, epochs=10, batch_size=9),  # fmt: skip
+    ev.Started(
+        device="cpu",
+        precision="fp32",
+        params=5,
+        layers=(LAYER,),
+        data=DATA,
+        plan={"batch": ["mixup"]},
+        steps_per_epoch=10,
+        total_steps=100,
+        epochs=10,
+        batch_size=9,
+    ),
     ev.Resumed(step=4, checkpoint="last.pt"),
     ev.Measured(samples=90, loss=2.3, expected_loss=math.inf, accuracy=0.1),
-    ev.Evaluated(step=10, epoch=1, train_loss=1.0, train_accuracy=0.5, val_loss=math.nan, val_accuracy=0.4, probe_size=9,
-                 val_size=10, best=True),  # fmt: skip
-    ev.Flagged(id="x", severity="warning", epoch=1.0, headline="h\u2028\n", evidence={"a": 1.0, "b": "c"},
-               remedies=(ev.Remedy(label="r", edits=(("a.b", "1"),), verb="stop"),)),  # fmt: skip
+    ev.Evaluated(
+        step=10,
+        epoch=1,
+        train_loss=1.0,
+        train_accuracy=0.5,
+        val_loss=math.nan,
+        val_accuracy=0.4,
+        probe_size=9,
+        val_size=10,
+        best=True,
+    ),
+    ev.Flagged(
+        id="x",
+        severity="warning",
+        epoch=1.0,
+        headline="h\u2028\n",
+        evidence={"a": 1.0, "b": "c"},
+        remedies=(ev.Remedy(label="r", edits=(("a.b", "1"),), verb="stop"),),
+    ),
     ev.Cleared(id="x"),
     ev.Commanded(id="1", verb="edit", ok=True),
     ev.Edited(path="optimizer.lr", old="0.1", new="0.01", live=True),
     ev.Checkpointed(path="checkpoints/last.pt", reason="epoch"),
-    ev.Paused(), ev.Continued(), ev.Noted(text="n"), ev.Ended(state="finished"),
-]  # fmt: skip
+    ev.Paused(),
+    ev.Continued(),
+    ev.Noted(text="n"),
+    ev.Ended(state="finished"),
+]
 
 
 @pytest.fixture
@@ -127,8 +166,19 @@ def test_a_disk_that_takes_only_a_part_keeps_what_was_whole(tmp_path):
 def test_a_resume_forgets_what_came_after_its_checkpoint():
     history = History()
     for step in (10, 20, 30):
-        history.fold(ev.Evaluated(step=step, epoch=step // 10, train_loss=1, train_accuracy=1, val_loss=1, val_accuracy=1,
-                                  probe_size=1, val_size=1, best=step == 30))  # fmt: skip
+        history.fold(
+            ev.Evaluated(
+                step=step,
+                epoch=step // 10,
+                train_loss=1,
+                train_accuracy=1,
+                val_loss=1,
+                val_accuracy=1,
+                probe_size=1,
+                val_size=1,
+                best=step == 30,
+            )
+        )
         history.fold(ev.Flagged(step=step, id=f"at{step}", severity="info", epoch=1, headline=""))
     history.fold(ev.Cleared(step=25, id="at20"))
     history.fold(ev.Ended(step=30, state="stopped"))
@@ -147,9 +197,13 @@ def test_commands_arrive_whole_and_in_order(run):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "is not a command"), ('{"verb": "explode", "args": {}, "id": "1"}', "unknown command"), ("[]", "is not a command"),
-     (" " * 70_000, "larger than")],
-)  # fmt: skip
+    [
+        ("{", "is not a command"),
+        ('{"verb": "explode", "args": {}, "id": "1"}', "unknown command"),
+        ("[]", "is not a command"),
+        (" " * 70_000, "larger than"),
+    ],
+)
 def test_a_malformed_command_is_refused_with_words(run, text, words):
     (run.mailbox / "0.json").write_text(text)
     (refused,) = take(run.mailbox)
@@ -170,7 +224,7 @@ def test_runs_are_found_by_id_name_and_prefix(runs, run):
     assert find(runs) == other
     for wanted in (run.id, run.path.name, "my_n", str(run.path)):
         assert find(runs, wanted) == run
-    with pytest.raises(RunError, match="no run under .* is called 'zzz'"):
+    with pytest.raises(RunError, match=r"no run under .* is called 'zzz'"):
         find(runs, "zzz")
     with pytest.raises(RunError, match="could be any of 2 runs"):
         find(runs, "20")
