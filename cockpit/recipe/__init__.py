@@ -1,1 +1,53 @@
 """What a recipe may say: YAML to typed values, every fault with its place."""
+
+from collections.abc import Sequence
+
+from cockpit.recipe.changes import Change, changes
+from cockpit.recipe.decode import decode
+from cockpit.recipe.edits import Edit, apply, edit, parse_edit
+from cockpit.recipe.faults import Fault, RecipeError
+from cockpit.recipe.nodes import parse
+from cockpit.recipe.plan import lay
+from cockpit.recipe.presets import Preset, locate, presets, read
+from cockpit.recipe.values import Recipe, Train
+from cockpit.recipe.write import dump, to_tree
+
+__all__ = [
+    "Change",
+    "Fault",
+    "Preset",
+    "Recipe",
+    "RecipeError",
+    "Train",
+    "changes",
+    "dump",
+    "edit",
+    "lay",
+    "load",
+    "loads",
+    "presets",
+    "to_tree",
+]
+
+
+def load(source: str, edits: Sequence[str] = ()) -> Recipe:
+    """The recipe of a file or a preset's name, with `path=value` edits made. Raises RecipeError."""
+    path = locate(source)
+    return loads(read(path, str(path)), str(path), edits)
+
+
+def loads(text: str | bytes, file: str = "<text>", edits: Sequence[str] = ()) -> Recipe:
+    """The recipe of a YAML text, with `path=value` edits made. Raises RecipeError with every fault of both."""
+    faults: list[Fault] = []
+    parsed: list[Edit] = []
+    for each in edits:
+        try:
+            parsed.append(parse_edit(each))
+        except RecipeError as error:
+            faults += error.faults
+    try:
+        root, known = parse(text, file)
+    except RecipeError as error:
+        raise RecipeError([*error.faults, *faults]) from error
+    faults += known + [fault for one in parsed for fault in one.faults]
+    return decode(apply(root, parsed), faults)
