@@ -103,10 +103,8 @@ class Recorder:
                 times=times,
                 speed=len(kept) / max(now - self._mark, 1e-9),
                 scalars=Fetch.start(_scalars(kept)),
-                sampled=[left.step for left in sampled],
-                layers=Fetch.start(torch.stack([left.layers for left in sampled if left.layers is not None]))
-                if sampled
-                else None,
+                sampled=[step for step, _ in sampled],
+                layers=Fetch.start(torch.stack([layers for _, layers in sampled])) if sampled else None,
             )
         )
         self._mark = now
