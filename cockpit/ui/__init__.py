@@ -1,0 +1,1 @@
+"""The screen: a Textual application that reads run directories and nothing else."""
