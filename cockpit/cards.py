@@ -126,7 +126,7 @@ def _knob(field: "dataclasses.Field[Any]", hint: Any) -> Knob:
     )
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(knob,))
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(knob,))
 def card(name: str, **said: Any) -> Callable[[type[T]], type[T]]:
     """Make a class a frozen dataclass with a card. `said` are the fields of `Card` that only the author knows.
 

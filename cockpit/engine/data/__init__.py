@@ -1,0 +1,1 @@
+"""From a source to splits: validation cut, statistics, duplicates, and the vault. NumPy only."""
