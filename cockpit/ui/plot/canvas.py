@@ -46,6 +46,10 @@ ASCII = Glyphs(
     True, {"solid": "**", "dashed": "--", "dotted": "..", "marker": "@"}, edit="v", flag="^", broken="x", grid=" ", cursor="|"
 )
 BLANK = ord(" ")
+DOTS = np.array([code.bit_count() for code in range(256)])
+"""How many dots a braille character has."""
+LINE_DOTS = 4
+"""A single line lights no more dots of a cell."""
 
 
 class Canvas:
@@ -72,11 +76,13 @@ class Canvas:
             self.paint[row, column : column + len(text)] = self.style(style)
 
     def lay(self, row: int, column: int, cells: Codes, style: str) -> None:
-        """Lay cells over a part of the canvas; braille dots join those below, other characters replace them."""
+        """Lay cells over a part of the canvas. The dots of thin lines join; a solid mass of dots makes room, or a line on
+        it could not be seen.
+        """
         part = np.s_[row : row + cells.shape[0], column : column + cells.shape[1]]
         below, lit = self.codes[part], cells > 0
-        joined = np.where((below >= 0x2800) & (below < 0x2900) & (cells >= 0x2800) & (cells < 0x2900), below | cells, cells)
-        self.codes[part] = np.where(lit, joined, below)
+        joins = _is_braille(below) & _is_braille(cells) & (DOTS[below & 0xFF] <= LINE_DOTS)
+        self.codes[part] = np.where(lit, np.where(joins, below | cells, cells), below)
         self.paint[part] = np.where(lit, self.style(style), self.paint[part])
 
     def runs(self, row: int) -> list[tuple[str, str]]:
@@ -99,3 +105,7 @@ class Canvas:
             columns = np.flatnonzero(differs[row])
             found.append((row, int(columns[0]), int(columns[-1] - columns[0] + 1)))
         return found
+
+
+def _is_braille(codes: Codes) -> NDArray[np.bool_]:
+    return (codes >= 0x2800) & (codes < 0x2900)

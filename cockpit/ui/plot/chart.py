@@ -11,6 +11,7 @@ from cockpit.ui.plot.scale import Axis, tick_label, ticks, value_axis, value_lab
 from cockpit.ui.plot.series import Mark, Series
 from cockpit.ui.plot.smooth import WEIGHTS, smooth
 from cockpit.ui.plot.thin import Columns, Span
+from cockpit.ui.plot.window import Window
 
 TITLE, FOOT = 1, 1
 """Rows above and below the curves."""
@@ -20,19 +21,25 @@ TITLE, FOOT = 1, 1
 class View:
     """How to look at the curves."""
 
-    span: Span
-    """The x range in view."""
+    window: Window
     log: bool = False
     smoothing: int = 0
     """Index into the weights of `smooth`."""
-    cursor: float | None = None
-    """The x to read out."""
     x_scale: float = 1.0
     """x of one unit of the time axis: the steps of an epoch."""
     x_unit: str = "epoch"
     y_unit: str = ""
-    zoom: float = 1.0
     glyphs: Glyphs = UNICODE
+
+    @property
+    def span(self) -> Span:
+        """The x range in view."""
+        return self.window.span
+
+    @property
+    def cursor(self) -> float | None:
+        """The x to read out."""
+        return self.window.cursor
 
 
 Curve = tuple[Series, Columns]
@@ -140,7 +147,7 @@ def _title(canvas: Canvas, curves: Sequence[Curve], marks: Sequence[Mark], view:
     """Legend, or what lies under the cursor; on the right, how the curves are shown."""
     full = canvas.codes.shape[1]
     words = [view.y_unit, "log" if view.log else "", f"smooth {view.smoothing}" if view.smoothing else ""]
-    state = "  ".join(word for word in [*words, f"zoom {view.zoom:g}x" if view.zoom > 1 else ""] if word)
+    state = "  ".join(word for word in [*words, f"zoom {view.window.zoom}x" if view.window.zoom > 1 else ""] if word)
     room = full - len(state) - 2 if state else full
     head = "" if view.cursor is None else f"{view.x_unit} {view.cursor / view.x_scale:.2f}"
     canvas.put(0, 0, head, "title")

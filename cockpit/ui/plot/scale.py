@@ -67,7 +67,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
     bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for mantissas in ((1, 2, 5), (1,)):
+    for mantissas in ((1, 2, 5), (1, 3), (1,)):
         found = [nice * 10.0**ten for ten in range(bottom, top + 1) for nice in mantissas]
         found = [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
         if len(found) <= count:

@@ -1,6 +1,7 @@
 """The curve widget: keeps thinned columns, draws on a canvas, and tells Textual only the cells that changed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.segment import Segment
 from rich.style import Style
@@ -18,8 +19,7 @@ from cockpit.ui.plot.scale import grown
 from cockpit.ui.plot.series import Mark, Series
 from cockpit.ui.plot.smooth import WEIGHTS
 from cockpit.ui.plot.thin import Span, Thinner
-
-MAX_ZOOM = 1024
+from cockpit.ui.plot.window import Window
 
 
 class CurvePlot(Widget):
@@ -31,18 +31,15 @@ class CurvePlot(Widget):
         height: 1fr;
         & > .curve-plot--title { color: $foreground; }
         & > .curve-plot--axis { color: $foreground 60%; }
-        & > .curve-plot--grid { color: $foreground 15%; }
-        & > .curve-plot--cursor { color: $accent 70%; }
+        & > .curve-plot--grid { color: $foreground 20%; }
+        & > .curve-plot--cursor { color: $foreground 60%; }
     }
     """
 
     log_scale = reactive(False, init=False)
-    """Logarithmic value axis."""
     smoothing = reactive(0, init=False)
     """0 none; 1, 2 a moving average over a faint band of the raw values."""
-    zoom = reactive(1, init=False)
-    cursor: reactive[float | None] = reactive(None, init=False)
-    """The x that the title line reads out."""
+    window = reactive(Window(), init=False)
 
     def __init__(
         self, *, waiting: str = "waiting for the first step", id: str | None = None, classes: str | None = None
@@ -52,10 +49,8 @@ class CurvePlot(Widget):
         self._series: tuple[Series, ...] = ()
         self._marks: tuple[Mark, ...] = ()
         self._thinners: dict[str, Thinner] = {}
-        self._x_max: float | None = None
         self._x_scale = 1.0
         self._x_unit, self._y_unit = "epoch", ""
-        self._start = 0.0
         self._left = 6
         self._glyphs = ASCII if plain_terminal() else UNICODE
         self._canvas = Canvas(0, 0)
@@ -73,9 +68,10 @@ class CurvePlot(Widget):
     ) -> None:
         """Show these curves. `x_max` is the end of the planned run, `x_scale` the x of one `x_unit`: the steps of an epoch."""
         self._series, self._marks = tuple(series), tuple(marks)
-        self._x_max, self._x_scale, self._x_unit, self._y_unit = x_max, x_scale, x_unit, y_unit
+        self._x_scale, self._x_unit, self._y_unit = x_scale, x_unit, y_unit
         kept = {curve.label for curve in self._series}
         self._thinners = {label: thinner for label, thinner in self._thinners.items() if label in kept}
+        self.set_reactive(CurvePlot.window, self.window.of(x_max or grown(self._newest())))
         self._redraw()
 
     # What the keys do.
@@ -90,60 +86,38 @@ class CurvePlot(Widget):
 
     def zoom_in(self) -> None:
         """Show half of the time axis, around the cursor or else around the newest points."""
-        self._zoom_to(self.zoom * 2)
+        self.window = self.window.zoomed(self.window.zoom * 2, self._newest())
 
     def zoom_out(self) -> None:
         """Show twice as much of the time axis."""
-        self._zoom_to(self.zoom // 2)
+        self.window = self.window.zoomed(self.window.zoom // 2, self._newest())
 
     def pan(self, direction: int) -> None:
         """Move the view by a quarter of its width; nothing moves while the whole run is in view."""
-        start, end = self.span
-        self._start = self._held(start + direction * (end - start) / 4, self.zoom)
-        self._redraw()
+        self.window = self.window.panned(direction)
 
     def move_cursor(self, by: int) -> None:
         """Move the read-out by columns; the first call puts it on the newest point in view."""
-        start, end = self.span
-        cell = (end - start) / max(self._width, 1)
-        at = min(self._newest(), end) if self.cursor is None else self.cursor + by * cell
-        self.cursor = min(max(at, start + cell / 2), end - cell / 2)
+        start, end = self.window.span
+        at = self._newest() if self.window.cursor is None else self.window.cursor + by * (end - start) / self._width
+        self.window = self.window.pointed(at, self._width)
 
     def clear_cursor(self) -> None:
         """Show the legend again."""
-        self.cursor = None
+        self.window = replace(self.window, cursor=None)
 
-    @property
-    def span(self) -> Span:
-        """The x range in view."""
-        length = self._length()
-        start = self._held(self._start, self.zoom)
-        return start, start + length / self.zoom
-
-    def _length(self) -> float:
-        return self._x_max if self._x_max else grown(self._newest())
+    def show_whole(self) -> None:
+        """Show the whole run, without a cursor."""
+        self.window = Window(self.window.length)
 
     def _newest(self) -> float:
         return max((float(curve.x[-1]) for curve in self._series if len(curve.x)), default=0.0)
-
-    def _held(self, start: float, zoom: int) -> float:
-        length = self._length()
-        return min(max(start, 0.0), length - length / zoom)
-
-    def _zoom_to(self, zoom: int) -> None:
-        zoom = min(max(zoom, 1), MAX_ZOOM)
-        start, end = self.span
-        centre = self.cursor if self.cursor is not None else min(self._newest(), end)
-        # The centre keeps its place on the screen, so that zooming does not lose it.
-        share = min(max((centre - start) / (end - start), 0.0), 1.0)
-        self._start = self._held(centre - share * self._length() / zoom, zoom)
-        self.zoom = zoom
 
     # Drawing.
 
     @property
     def _width(self) -> int:
-        return self.size.width - self._left
+        return max(self.size.width - self._left, 1)
 
     def _redraw(self) -> None:
         """Draw anew, and have the cells that changed sent to the terminal."""
@@ -159,7 +133,7 @@ class CurvePlot(Widget):
         canvas = Canvas(*self.size)
         rows = self.size.height - TITLE - FOOT
         scale = (self._x_scale, self._x_unit, self._y_unit)
-        view = View(self.span, self.log_scale, self.smoothing, self.cursor, *scale, self.zoom, self._glyphs)
+        view = View(self.window, self.log_scale, self.smoothing, *scale, self._glyphs)
         curves = self._curves(view.span)
         axis = axis_of(curves, view, rows)
         if rows < 1 or self._width < 4 or axis is None:
@@ -172,7 +146,7 @@ class CurvePlot(Widget):
         return canvas
 
     def _curves(self, span: Span) -> list[Curve]:
-        columns = max(self._width, 1) * self._glyphs.dots[0]
+        columns = self._width * self._glyphs.dots[0]
         return [
             (curve, self._thinners.setdefault(curve.label, Thinner()).update(curve.x, curve.y, columns, span, curve.sparse))
             for curve in self._series
@@ -185,8 +159,8 @@ class CurvePlot(Widget):
             words = "no value above 0: a log axis cannot show it" if self.log_scale else "too small to draw"
         elif any(columns.bad.any() for _, columns in curves):
             words = "every value is NaN or infinite"
-        elif any(len(curve.x) for curve in self._series) and self.zoom > 1:
-            words = "nothing here yet"
+        elif self.window.zoom > 1:
+            words = "nothing in this part yet"
         canvas.put(self.size.height // 2, max((self.size.width - len(words)) // 2, 0), words, "axis")
         return canvas
 
@@ -202,16 +176,18 @@ class CurvePlot(Widget):
         return self._styles[name]
 
     def _resolve(self, name: str) -> Style:
-        base = self.rich_style
-        if name in ("title", "axis", "grid", "cursor"):
-            return base + self.get_component_rich_style(f"curve-plot--{name}", partial=True)
+        """The style behind a name: a part of the plot, a theme variable, or `faint` and a theme variable."""
         if not name:
-            return base
-        variable = name.removeprefix("faint ")
-        color = Color.parse(self.app.theme_variables.get(variable, "white"))
-        if variable != name:
-            color = color.blend(self.background_colors[1], 0.6)
-        return base + Style(color=color.rich_color)
+            return self.rich_style
+        faint = name.startswith("faint ")
+        if f"curve-plot--{name}" in self.COMPONENT_CLASSES:
+            color = self.get_component_styles(f"curve-plot--{name}").color
+        else:
+            color = Color.parse(self.app.theme_variables.get(name.removeprefix("faint "), "white"))
+            color = color.multiply_alpha(0.4) if faint else color
+        if color.ansi is not None:  # the terminal's own palette does not blend
+            return self.rich_style + Style(color=color.rich_color, dim=faint or name in ("axis", "grid"))
+        return self.rich_style + Style(color=(self.background_colors[1] + color).rich_color)
 
     # What Textual tells us.
 
@@ -219,14 +195,6 @@ class CurvePlot(Widget):
         """Forget the colours of the old theme."""
         super().notify_style_update()
         self._styles = {}
-
-    def on_mount(self) -> None:
-        """Follow the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._forget_colors())
-
-    def _forget_colors(self) -> None:
-        self._styles = {}
-        self.refresh()
 
     def on_resize(self) -> None:
         """Draw at the new size."""
@@ -240,20 +208,16 @@ class CurvePlot(Widget):
         """Draw at the new level."""
         self._redraw()
 
-    def watch_zoom(self) -> None:
+    def watch_window(self) -> None:
         """Draw the new view."""
-        self._redraw()
-
-    def watch_cursor(self) -> None:
-        """Read out another column."""
         self._redraw()
 
     def on_click(self, event: events.Click) -> None:
         """Read out the column clicked on."""
         column = event.x - self._left
         if 0 <= column < self._width:
-            start, end = self.span
-            self.cursor = start + (column + 0.5) * (end - start) / self._width
+            start, end = self.window.span
+            self.window = self.window.pointed(start + (column + 0.5) * (end - start) / self._width, self._width)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Zoom in."""
