@@ -130,6 +130,8 @@ class Init(Member):
     """How linear and convolution weights start. Biases start at 0, norm layers as built."""
 
     family: ClassVar[str] = "init"
+    as_built: ClassVar[bool] = False
+    """The layers stay as PyTorch made them, biases too."""
 
     def fill(self, weight: Tensor, activation: Activation) -> None:
         """Fill one weight in place, (out, in) or (out, in, k, k)."""

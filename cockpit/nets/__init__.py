@@ -1,1 +1,5 @@
-"""Networks in plain PyTorch. They know nothing of the cockpit."""
+"""Networks in plain PyTorch. They take the task, a maker of activations and a maker of norm layers, and know no recipe."""
+
+from cockpit.nets.layers import initialise, nearest_divisor
+
+__all__ = ["initialise", "nearest_divisor"]

@@ -1,0 +1,81 @@
+"""A network from the user's own Python file."""
+
+import difflib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from cockpit.families import Task
+from cockpit.nets.layers import MakeActivation, MakeNorm
+
+
+def from_file(path: str, factory: str, task: Task, activation: MakeActivation, norm: MakeNorm) -> nn.Module:
+    """Run the file and call its factory with those of the five common arguments that it accepts.
+
+    They are in_channels, num_classes, image_size (height, width), activation() and norm(channels, spatial=...).
+    ValueError where the file or the factory is missing, or what it returns is no network for the task; errors inside
+    the user's code pass through as they are.
+    """
+    module = _run(Path(path).expanduser())
+    offered = {
+        "in_channels": task.channels,
+        "num_classes": task.classes,
+        "image_size": (task.height, task.width),
+        "activation": activation,
+        "norm": norm,
+    }
+    make = _factory(module, path, factory)
+    net = make(**_accepted(make, offered))
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"model file: {factory} in {path} returned {type(net).__name__}; it must return a torch.nn.Module")
+    _check_output(net, task, f"{factory} in {path}")
+    return net
+
+
+def _run(path: Path) -> ModuleType:
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [file.name for file in path.absolute().parent.glob("*.py")], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"looked in {path.absolute().parent}"
+        raise ValueError(f"model file: there is no file {path}; {hint}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"model file: {path} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _factory(module: ModuleType, path: str, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] | None = getattr(module, name, None)
+    if callable(found):
+        return found
+    own = [key for key, item in vars(module).items() if callable(item) and getattr(item, "__module__", None) == module.__name__]
+    hint = f"it defines {', '.join(own)}" if own else "it defines no function and no class"
+    raise ValueError(f"model file: {path} has no function or class {name!r}; {hint}")
+
+
+def _accepted(make: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(make).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return offered
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+@torch.no_grad()
+def _check_output(net: nn.Module, task: Task, name: str) -> None:
+    """Two images through the network, in evaluation mode, as it would be scored."""
+    training = net.training
+    output = net.eval()(torch.zeros(2, task.channels, task.height, task.width))
+    net.train(training)
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != (2, task.classes):
+        said = f"shape {shape}" if shape else type(output).__name__
+        raise ValueError(
+            f"model file: {name} turns 2 images into {said}; for {task.classes} classes it must be {(2, task.classes)}"
+        )
