@@ -131,7 +131,9 @@ class RandomFlip(Toggle):
     """Mirror."""
 
 
-@card("label_smoothing", family="loss", seams=("loss",), aliases=("smoothing",), conflicts={"hard_targets": "mse takes classes"})
+@card(
+    "label_smoothing", family="loss", seams=("loss",), aliases=("smoothing",), conflicts={"hard_targets": "mse takes classes"}
+)
 class LabelSmoothing(Toggle):
     """Soften."""
 

@@ -66,7 +66,9 @@ NUMBERS = ("3", "0.2", "100", "64", "32", "0.1", "0.8", "1", "0.01", "4", "16", 
 def test_a_fault_stands_where_the_value_stands(number: str) -> None:
     """Each number of a long recipe in turn is replaced by a word; the place must be that of the word."""
     loads(LONG)
-    at = next(i for i in range(len(LONG)) if LONG.startswith(number, i) and LONG[i - 1] in " " and LONG[i + len(number)] in ",}\n")
+    at = next(
+        i for i in range(len(LONG)) if LONG.startswith(number, i) and LONG[i - 1] in " " and LONG[i + len(number)] in ",}\n"
+    )
     wrong = LONG[:at] + "word" + LONG[at + len(number) :]
     line, column = wrong[:at].count("\n") + 1, at - wrong.rfind("\n", 0, at)
     with pytest.raises(RecipeError) as caught:
@@ -106,7 +108,9 @@ def test_large_file_is_refused_unparsed(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_too_many_values_and_too_deep() -> None:
-    assert said("seed: [" + "1, " * 30_000 + "]").endswith("more than 20,000 values, which no recipe has; is it the right file?")
+    assert said("seed: [" + "1, " * 30_000 + "]").endswith(
+        "more than 20,000 values, which no recipe has; is it the right file?"
+    )
     for opening in ("[", "{a: ", "- "):
         assert "nested more than 20 levels deep" in said(opening * 50_000)
 
@@ -125,9 +129,9 @@ def test_aliases_cannot_blow_up() -> None:
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("seed: 1\n")
-    with pytest.raises(RecipeError, match="no recipe file and no preset is called .*; did you mean 'mine.yaml'"):
+    with pytest.raises(RecipeError, match=r"no recipe file and no preset is called .*; did you mean 'mine.yaml'"):
         load(str(tmp_path / "mien.yaml"))
-    with pytest.raises(RecipeError, match="this is a folder, not a recipe; did you mean .*mine.yaml"):
+    with pytest.raises(RecipeError, match=r"this is a folder, not a recipe; did you mean .*mine.yaml"):
         load(str(tmp_path))
     for name in ("", "\0", "x" * 5000, "no/such/folder/x.yaml"):
         with pytest.raises(RecipeError):
@@ -147,7 +151,29 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(caught.value) == f"{path}: cannot be read: Permission denied"
 
 
-PIECES = [": ", "\n", "  ", "- ", "{", "}", "[", "]", "*a", "&a ", "!!x ", "'", '"', "|", "#", "\t", "%", "on", "null", "1e9", "\\"]
+PIECES = [
+    ": ",
+    "\n",
+    "  ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "*a",
+    "&a ",
+    "!!x ",
+    "'",
+    '"',
+    "|",
+    "#",
+    "\t",
+    "%",
+    "on",
+    "null",
+    "1e9",
+    "\\",
+]
 PIECES += ["...", "---", "\x07", "é", "mixup", "optimizer", "name", "?", ",", "'\\u00e9'", "\u2028", "9" * 5000, "\ud800", "<<"]
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from cockpit.recipe.changes import Change, changes
-from cockpit.recipe.decode import decode
+from cockpit.recipe.decode import decode_recipe
+from cockpit.recipe.differences import Change, changes
 from cockpit.recipe.edits import Edit, apply, edit, parse_edit
 from cockpit.recipe.faults import Fault, RecipeError
 from cockpit.recipe.nodes import parse
 from cockpit.recipe.plan import lay
-from cockpit.recipe.presets import Preset, locate, presets, read
+from cockpit.recipe.shipped import Preset, locate, presets, read
 from cockpit.recipe.values import Recipe, Train
 from cockpit.recipe.write import dump, to_tree
 
@@ -50,4 +50,4 @@ def loads(text: str | bytes, file: str = "<text>", edits: Sequence[str] = ()) ->
     except RecipeError as error:
         raise RecipeError([*error.faults, *faults]) from error
     faults += known + [fault for one in parsed for fault in one.faults]
-    return decode(apply(root, parsed), faults)
+    return decode_recipe(apply(root, parsed), faults)

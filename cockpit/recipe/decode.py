@@ -21,7 +21,7 @@ SEED = Knob("seed", "int", 0, "every random number of the run follows from it", 
 ABOUT = Knob("about", "str", "", "what the recipe is for, in a sentence")
 
 
-def decode(root: Map, known: Iterable[Fault] = ()) -> Recipe:
+def decode_recipe(root: Map, known: Iterable[Fault] = ()) -> Recipe:
     """The recipe a tree describes. Raises RecipeError with its faults and those already known."""
     work = Decoding(list(known))
     for key, entry in root.entries.items():

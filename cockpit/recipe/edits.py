@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cockpit import catalog
 from cockpit.cards import knobs_of
 from cockpit.families import CHOICES, Member, discriminator
-from cockpit.recipe.decode import decode
+from cockpit.recipe.decode import decode_recipe
 from cockpit.recipe.faults import Fault, Place, RecipeError, fault
 from cockpit.recipe.nodes import Entry, Map, Node, Scalar, parse_value, plant
 from cockpit.recipe.scalars import truth
@@ -62,7 +62,7 @@ def edit(recipe: Recipe, path: str, value: str) -> Recipe:
     change = make_edit(path, value)
     root = plant(to_tree(recipe), Place("recipe"))
     assert isinstance(root, Map)
-    return decode(apply(root, [change]), change.faults)
+    return decode_recipe(apply(root, [change]), change.faults)
 
 
 def _put(into: Map, path: tuple[str, ...], node: Node, above: tuple[str, ...]) -> Map:

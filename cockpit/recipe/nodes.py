@@ -20,7 +20,8 @@ MAX_DEPTH = 20
 MAX_NODES = 20_000
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-NUMBER = re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)([eE][-+]?\d+)?", re.ASCII)
+_DIGITS = r"\d+(_\d+)*"
+NUMBER = re.compile(rf"[-+]?({_DIGITS}(\.({_DIGITS})?)?|\.{_DIGITS})([eE][-+]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)

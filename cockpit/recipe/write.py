@@ -30,7 +30,7 @@ def dump(recipe: Recipe) -> str:
 
 def brief(value: Any) -> str:
     """Plain data as one line of YAML, such as `0.1` or `{alpha: 0.2}`: the grammar of `--set`."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
+    text = yaml.dump(value, Dumper=_LineDumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9)
     return text.removesuffix("...\n").strip()
 
 
@@ -66,6 +66,10 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+class _LineDumper(_Dumper):
+    """Keeps a text on one line."""
+
+
 def _bool(dumper: yaml.SafeDumper, value: bool) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:bool", "on" if value else "off")
 
@@ -74,5 +78,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
+def _line(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if len(text.splitlines()) > 1 else None)
+
+
 _Dumper.add_representer(bool, _bool)
 _Dumper.add_representer(str, _text)
+_LineDumper.add_representer(bool, _bool)
+_LineDumper.add_representer(str, _line)

@@ -42,7 +42,7 @@ def locate(source: str) -> Path:
     except (OSError, ValueError):  # too long, a null byte, or a folder that is not there or closed to us
         files = []
     hint = near(path.name, [*shipped, *files]) or "`cockpit presets` lists the shipped ones"
-    raise RecipeError([fault(Place("cockpit"), "", f"no recipe file and no preset is called {source[:200]!r}", hint)])
+    raise RecipeError([fault(Place(""), "", f"no recipe file and no preset is called {source[:200]!r}", hint)])
 
 
 def read(path: Path, name: str) -> bytes:
