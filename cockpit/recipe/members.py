@@ -115,7 +115,7 @@ def member(work: Decoding, node: Node | None, family: str, default: str | None, 
     """The member of a family that a node names, `adam` or `{name: adam, lr: 0.1}`; the default where it is silent."""
     key = discriminator(family)
     if isinstance(node, List):
-        work.blame(node.place, trail, f"expected the name of the {family} or a mapping with its knobs, got a list")
+        work.blame(node.place, trail, f"expected the name of the {noun(family)} or a mapping with its knobs, got a list")
     if isinstance(node, (Broken, List)):
         return None
     entries = dict(node.entries) if isinstance(node, Map) else {}
@@ -123,7 +123,7 @@ def member(work: Decoding, node: Node | None, family: str, default: str | None, 
     if isinstance(said, Broken):
         return None
     if said is not None and (not isinstance(said, Scalar) or said.null):
-        work.blame(said.place, f"{trail}.{key}", f"expected the name of the {family}, got {describe(said)}")
+        work.blame(said.place, f"{trail}.{key}", f"expected the name of the {noun(family)}, got {describe(said)}")
         return None
     card = _pick(work, said.text if said else default, family, trail, said.place if said else place)
     if card is None:
@@ -132,13 +132,18 @@ def member(work: Decoding, node: Node | None, family: str, default: str | None, 
     return fill(work, card.cls, card.knobs, _misnamed(work, entries, key, card, trail), trail, place, card)
 
 
+def noun(family: str) -> str:
+    """What one member of a family is called."""
+    return "data source" if family == "data" else family
+
+
 def _pick(work: Decoding, name: str | None, family: str, trail: str, place: Place) -> Card | None:
     members = _members(family)
     if name is None:
-        work.blame(place, trail, f"the name of the {family} is missing", name_hint("", family, members))
+        work.blame(place, trail, f"the name of the {noun(family)} is missing", name_hint("", family, members))
         return None
     if name not in members:
-        work.blame(place, trail, f"unknown {family} {name[:40]!r}", name_hint(name, family, catalog.family(family)))
+        work.blame(place, trail, f"unknown {noun(family)} {name[:40]!r}", name_hint(name, family, catalog.family(family)))
     return members.get(name)
 
 
