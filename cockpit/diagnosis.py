@@ -29,6 +29,8 @@ class Sign:
     evidence: Mapping[str, float | str] = field(default_factory=dict)
     remedies: tuple[Remedy, ...] = ()
     """Best first."""
+    conclusive: bool = False
+    """One look is proof: the flag rises without waiting for others."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class Flag:
     of_last: ClassVar[int] = 4
     """... of so many looks saw a sign,"""
     quiet: ClassVar[int] = 8
-    """and clears after so many looks in a row without one. 0: it never clears."""
+    """and clears after so many looks in a row that saw less than what is raised. 0: it never clears."""
+    causes: ClassVar[tuple[str, ...]] = ()
+    """Flags that explain this one: while one of them holds at warning or above, this one does not look."""
 
     def look(self, history: History) -> Sign | None:
-        """The sign of the illness in the history so far, or None."""
+        """The sign of the illness in the history so far, or None. Cheap: it reads windows, never every row."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
 """Numeric records of fixed width, appended by the host and memory-mapped by readers: a million steps open at once."""
 
 import os
+from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ MACHINE = np.dtype(
     ]
 )
 TABLES = {"steps": STEPS, "layers": LAYERS, "machine": MACHINE}
+
+
+def blank(count: int | tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
+    """Rows in which every measurement is unknown: NaN, or 0 for whole numbers."""
+    rows = np.zeros(count, dtype)
+    for name in dtype.names or ():
+        if dtype[name].kind == "f":
+            rows[name] = np.nan
+    return rows
+
+
+def rows_until(rows: Rows, step: int) -> int:
+    """How many rows of a table with steps go up to and with that step. searchsorted would first copy the whole column."""
+    return bisect_right(np.asarray(rows)["step"], step)
 
 
 class TableWriter:

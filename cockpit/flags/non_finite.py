@@ -1,0 +1,78 @@
+"""Losses and gradients that are no numbers."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cockpit.cards import card, knob
+from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._shared import change_lr, sampled, setting, switch_on
+from cockpit.runs.events import Remedy
+from cockpit.runs.history import History
+
+BLOCK_OF_ROWS = 64
+"""More than the steps between two looks: no step goes unseen."""
+
+
+@card(
+    "non_finite",
+    when="Always: a run that lost its numbers does not come back.",
+    beware="fp16 skips the updates whose gradient overflowed; a single infinite gradient is normal there.",
+    source="Amazon SageMaker Debugger, rule ExplodingTensor",
+)
+class NonFinite(Flag):
+    """The loss, the validation loss, or the gradient is NaN or infinite.
+
+    A loss counts at once; gradients count on consecutive measured steps, since a loss scaler skips single ones.
+    """
+
+    moment: ClassVar[Moment] = "rows"
+    needed: ClassVar[int] = 1
+    of_last: ClassVar[int] = 1
+    quiet: ClassVar[int] = 0
+
+    gradients: int = knob(2, low=1, high=20, help="measured steps in a row with an infinite gradient")
+
+    def look(self, history: History) -> Sign | None:
+        """Critical as soon as it is seen; never clears."""
+        what = self._what(history)
+        if what is None:
+            return None
+        recent = sampled(history, 20)
+        growth = _growth(recent["grad_norm"])
+        return Sign(
+            severity="critical",
+            headline=f"{what[0]} at step {what[1]:,}",
+            why="Every weight it touches becomes NaN, and no later step can mend that.",
+            evidence={"step": float(what[1]), "lr": float(history.steps["lr"][-1]), "gradient growth before": growth},
+            remedies=_remedies(history),
+            conclusive=True,
+        )
+
+    def _what(self, history: History) -> tuple[str, int] | None:
+        rows = history.steps[-BLOCK_OF_ROWS:]
+        lost = rows[~np.isfinite(rows["loss"])]
+        if len(lost):
+            return f"the training loss became {lost['loss'][0]}", int(lost["step"][0])
+        if history.evaluations and not np.isfinite(history.evaluations[-1].val_loss):
+            return f"the validation loss became {history.evaluations[-1].val_loss}", history.evaluations[-1].step
+        recent = sampled(history, self.gradients - 1 + BLOCK_OF_ROWS)
+        runs = np.convolve(np.isinf(recent["grad_norm"]), np.ones(self.gradients), "valid") if len(recent) else np.zeros(0)
+        if len(recent) >= self.gradients and runs.max() >= self.gradients:
+            end = int(np.argmax(runs)) + self.gradients - 1
+            return f"the gradient was infinite {self.gradients} measured steps in a row", int(recent["step"][end])
+        return None
+
+
+def _growth(norms: NDArray[np.float32]) -> float:
+    """The largest finite gradient over the first one, of the last measured steps."""
+    finite = norms[np.isfinite(norms) & (norms > 0)]
+    return float(finite.max() / finite[0]) if len(finite) else float("nan")
+
+
+def _remedies(history: History) -> tuple[Remedy, ...]:
+    half = setting(history, "train.precision") == "fp16"
+    precise = (Remedy(label="compute in fp32", edits=(("train.precision", "fp32"),)),) if half else ()
+    clip = switch_on(history, "grad_clip", "clip the gradients at norm 1", "{max_norm: 1.0}")
+    return change_lr(history, 0.1) + clip + precise

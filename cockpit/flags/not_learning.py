@@ -1,0 +1,81 @@
+"""A network that stays at chance."""
+
+from typing import ClassVar
+
+from cockpit.cards import card, knob
+from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._shared import (
+    base_lr,
+    change_lr,
+    guessing,
+    last_evaluation,
+    last_losses,
+    learnable,
+    mean,
+    progressing,
+    settled,
+    significantly_less,
+)
+from cockpit.runs.events import Remedy
+from cockpit.runs.history import History
+
+
+@card(
+    "not_learning",
+    when="After the first epoch: a network that knows no more than the class shares has a fault, not bad luck.",
+    beware="Some deep networks rest on a plateau before they fall; many classes and few epochs look alike.",
+    source="Karpathy 2019, A recipe for training neural networks; thresholds calibrated on our cases",
+)
+class NotLearning(Flag):
+    """Loss and clean training accuracy are those of a guess by class shares, and the loss does not fall."""
+
+    moment: ClassVar[Moment] = "evaluation"
+    needed: ClassVar[int] = 2
+    of_last: ClassVar[int] = 3
+    quiet: ClassVar[int] = 2
+    causes: ClassVar[tuple[str, ...]] = (
+        "non_finite",
+        "dead_relu",
+        "exploding_gradient",
+        "vanishing_gradient",
+        "bad_initial_loss",
+    )
+
+    steps: int = knob(200, low=20, high=1_000_000, help="steps before it judges; in short runs a quarter of the run")
+    margin: float = knob(0.02, above=0, below=1, help="share of what is learnable by which the loss must be below chance")
+
+    def look(self, history: History) -> Sign | None:
+        """Warning at chance, critical where the loss is far above it."""
+        started, seen = history.started, last_evaluation(history)
+        if started is None or seen is None or not settled(history):
+            return None
+        window = max(started.steps_per_epoch, min(self.steps, started.total_steps // 4))
+        if history.step < started.warmup_steps + window:
+            return None
+        if not guessing(history, seen):
+            return None
+        losses = last_losses(history, min(window, 1000))
+        now, chance = mean(losses), started.chance_loss
+        if now.value < chance - self.margin * learnable(history) or progressing(history):
+            return None
+        half = len(losses) // 2
+        if significantly_less(mean(losses[half:]), mean(losses[:half]), 0.002 * learnable(history)):
+            return None
+        return Sign(
+            severity="critical" if now.value > 1.5 * chance else "warning",
+            headline=f"loss {now.value:.3g} after {history.step:,} steps; guessing by class shares earns {chance:.3g}",
+            why="The network has learned nothing about the images; more epochs of the same will not change that.",
+            evidence={
+                "loss": now.value,
+                "chance": chance,
+                "clean training accuracy": seen.train_accuracy,
+                "lr": base_lr(history),
+            },
+            remedies=_remedies(history, now.value > 1.1 * chance),
+        )
+
+
+def _remedies(history: History, above_chance: bool) -> tuple[Remedy, ...]:
+    lower, higher = change_lr(history, 0.1), change_lr(history, 10.0)
+    sweep = Remedy(label="try learning rates a factor of 3 apart on a few hundred images, until they can be learned by heart")
+    return (lower + higher if above_chance else higher + lower) + (sweep,)

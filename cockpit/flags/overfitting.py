@@ -1,0 +1,132 @@
+"""The network learns its training images by heart."""
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from cockpit.cards import card, knob
+from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._shared import Floats, accuracy_error, learnable, setting, switch_on, trick_on
+from cockpit.runs.events import Evaluated, Remedy
+from cockpit.runs.history import History
+
+
+class Curves(NamedTuple):
+    """One value an evaluation."""
+
+    train_loss: Floats
+    train_accuracy: Floats
+    val_loss: Floats
+    val_accuracy: Floats
+
+
+@card(
+    "overfitting",
+    when="A small data set, a large network, a long run.",
+    beware="A validation loss that rises while the accuracy rises too is over-confidence: worth a note and no more.",
+    source="Prechelt 1998, Early stopping - but when?; gaps from Zhang et al. 2021, AutoTrainer (ICSE)",
+)
+class Overfitting(Flag):
+    """The validation loss rises while the loss on the clean training images still falls.
+
+    A warning if moreover the validation accuracy does not rise and is well below the training accuracy; else a note.
+    """
+
+    moment: ClassVar[Moment] = "evaluation"
+    needed: ClassVar[int] = 1
+    of_last: ClassVar[int] = 1
+    quiet: ClassVar[int] = 4
+    causes: ClassVar[tuple[str, ...]] = ("non_finite",)
+
+    patience: int = knob(3, low=1, high=100, help="evaluations in a row for which the validation loss must be up")
+    rise: float = knob(0.05, above=0, high=10, help="share by which it must be above its best")
+    gap: float = knob(
+        0.10, low=0, below=1, help="accuracy on training images above that on validation images that is a warning"
+    )
+    gap_high: float = knob(0.07, low=0, below=1, help="the same, where the training accuracy is above 0.9")
+
+    def look(self, history: History) -> Sign | None:
+        """Compares the last `patience` evaluations with the one of the least validation loss before them."""
+        seen = history.evaluations
+        if len(seen) <= self.patience:
+            return None
+        curves = _curves(seen)
+        best = int(np.argmin(curves.val_loss[: -self.patience]))
+        if not (
+            _val_is_up(curves.val_loss, self.patience, self.rise, learnable(history)) and _train_falls(curves, best, history)
+        ):
+            return None
+        gap = float(curves.train_accuracy[-1] - curves.val_accuracy[-self.patience :].mean())
+        sick = self._wide(gap, seen[-1]) and not self._accuracy_rises(curves, best, seen[-1])
+        up = curves.val_loss[-1] / curves.val_loss[best] - 1
+        return Sign(
+            severity="warning" if sick else "info",
+            headline=f"val loss {up:.0%} above its best of epoch {seen[best].epoch}, training loss still falling",
+            why="What the network learns now holds for the training images only.",
+            evidence={
+                "val loss": seen[-1].val_loss,
+                "best val loss": seen[best].val_loss,
+                "best epoch": float(seen[best].epoch),
+                "accuracy gap": gap,
+            },
+            remedies=_remedies(history),
+        )
+
+    def _wide(self, gap: float, seen: Evaluated) -> bool:
+        limit = self.gap_high if seen.train_accuracy > 0.9 else self.gap
+        return gap > max(limit + 1e-6, 2 * accuracy_error(seen.val_accuracy, seen.val_size))
+
+    def _accuracy_rises(self, curves: Curves, best: int, seen: Evaluated) -> bool:
+        then, now = curves.val_accuracy[best], curves.val_accuracy[-self.patience :].mean()
+        return bool(now > then + accuracy_error(float(then), seen.val_size))
+
+
+def _curves(seen: list[Evaluated]) -> Curves:
+    return Curves(*(np.array([getattr(one, name) for one in seen]) for name in Curves._fields))
+
+
+def _val_is_up(losses: Floats, patience: int, rise: float, learnable: float) -> bool:
+    """Above the best by `rise`, by three times its noise and by 1 % of what is learnable; and not on its way back."""
+    recent, least = losses[-patience:], float(_smooth(losses[:-patience]).min())
+    by = max(rise * least, 3 * _noise(losses[-12:]), 0.01 * learnable) * (1 + 1e-6)
+    return bool((recent > least + by).all() and recent[-1] >= recent[0] - max(by, 0.05 * recent[0]))
+
+
+def _smooth(losses: Floats) -> Floats:
+    """Means over up to three neighbours: the least of many noisy values is too low by chance."""
+    padded = np.pad(losses, 1, constant_values=np.nan)
+    return np.asarray(np.nanmean([padded[:-2], padded[1:-1], padded[2:]], axis=0))
+
+
+def _noise(losses: Floats) -> float:
+    """Standard deviation about a smooth curve, from the median second difference: a turn of the curve is no noise."""
+    return 1.4826 * float(np.median(np.abs(np.diff(losses, 2)))) / 6**0.5 if len(losses) > 2 else 0.0
+
+
+def _train_falls(curves: Curves, best: int, history: History) -> bool:
+    then, now = curves.train_loss[best], curves.train_loss[-1]
+    return bool(then - now > max(0.05 * then, 0.005 * learnable(history)))
+
+
+def _remedies(history: History) -> tuple[Remedy, ...]:
+    height = history.started.data.height if history.started else 32
+    pad = max(1, height // 8)
+    return (
+        Remedy(label="stop, keep the best weights", edits=_stop_early(history), verb="stop"),
+        *switch_on(history, "dropout", "add dropout 0.2", "{p: 0.2}"),
+        *switch_on(history, "random_crop", f"shift the images by up to {pad} pixels", f"{{pad: {pad}}}"),
+        *_more_decay(setting(history, "optimizer.weight_decay")),
+    )
+
+
+def _stop_early(history: History) -> tuple[tuple[str, str], ...]:
+    """So that the next run of this recipe stops by itself."""
+    return () if trick_on(history, "early_stopping") else (("tricks.early_stopping", "{patience: 3}"),)
+
+
+def _more_decay(now: Any) -> tuple[Remedy, ...]:
+    try:
+        decay = min(max(10 * float(now), 5e-4), 0.1)
+    except (TypeError, ValueError):
+        return ()
+    return (Remedy(label=f"raise the weight decay to {decay:.3g}", edits=(("optimizer.weight_decay", f"{decay:.3g}"),)),)

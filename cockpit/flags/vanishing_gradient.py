@@ -1,0 +1,94 @@
+"""Gradients that die out on their way back to the first layers."""
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cockpit.cards import card, knob
+from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._shared import choose, learned, progressing, settled
+from cockpit.runs.events import Remedy
+from cockpit.runs.history import History
+from cockpit.runs.tables import rows_until
+
+SAMPLES = 4
+"""Measured steps over which a layer's median is taken."""
+
+
+class Thirds(NamedTuple):
+    """Medians over the layers of the first and of the last third."""
+
+    early: float
+    """RMS gradient over RMS weight."""
+    late: float
+    norm: float
+    """Gradient norm of the early layers."""
+    rms: float
+    """RMS gradient of the early layers, per weight."""
+
+
+@card(
+    "vanishing_gradient",
+    when="A deep network stays at chance.",
+    beware="Near a loss of zero small gradients are success. A gradient of exactly zero is a dead path.",
+    source="Zhang et al. 2021, AutoTrainer (ICSE), beta 1 and 2; Amazon SageMaker Debugger, rule VanishingGradient",
+)
+class VanishingGradient(Flag):
+    """The first layers get next to no gradient, compared with the last ones, while the loss does not fall.
+
+    While the loss falls it is worth a note and no more; where most is learned, not even that.
+    """
+
+    moment: ClassVar[Moment] = "rows"
+    causes: ClassVar[tuple[str, ...]] = ("non_finite", "dead_relu")
+
+    ratio: float = knob(1e-3, above=0, below=1, help="relative gradient of the first third of the layers over that of the last")
+    norm: float = knob(1e-4, above=0, high=1, help="gradient norm that the first layers must be below as well")
+    tiny: float = knob(1e-7, above=0, high=1, help="gradient per weight that is too small whatever the others get")
+
+    def look(self, history: History) -> Sign | None:
+        """Warning while nothing is learned."""
+        thirds = _thirds(history) if settled(history) else None
+        if thirds is None or thirds.norm <= 0:
+            return None
+        unequal = thirds.early < self.ratio * thirds.late * (1 - 1e-6) and thirds.norm < self.norm
+        if not (unequal or thirds.rms < self.tiny) or learned(history):
+            return None
+        return Sign(
+            severity="info" if progressing(history) else "warning",
+            headline=f"the first layers get a gradient of {thirds.norm:.1e}, "
+            f"relative to their weights {thirds.early / thirds.late:.1e} of what the last ones get",
+            why="Layers that get no gradient stay random, and all that follows learns from noise.",
+            evidence={"first layers": thirds.early, "last layers": thirds.late, "gradient norm of the first": thirds.norm},
+            remedies=_remedies(history),
+        )
+
+
+def _thirds(history: History) -> Thirds | None:
+    """None where there are fewer than three layers, or fewer than SAMPLES measured steps."""
+    started = history.started
+    layers = started.layers if started else ()
+    if started is None or len(layers) < 3:
+        return None
+    tail = history.layers[rows_until(history.layers, history.step - SAMPLES * started.probe_every) :]
+    rows = tail[~np.isnan(tail["weight_norm"])][-SAMPLES * len(layers) :]
+    if len(rows) < SAMPLES * len(layers):
+        return None
+    grads: NDArray[np.float64] = np.median(rows["grad_norm"].reshape(SAMPLES, -1).astype(np.float64), axis=0)
+    weights = np.median(rows["weight_norm"].reshape(SAMPLES, -1).astype(np.float64), axis=0)
+    relative = grads / np.maximum(weights, 1e-30)
+    third = max(1, len(layers) // 3)
+    sizes = np.sqrt([layer.params for layer in layers[:third]])
+    return Thirds(
+        early=float(np.median(relative[:third])),
+        late=max(float(np.median(relative[-third:])), 1e-300),
+        norm=float(np.median(grads[:third])),
+        rms=float(np.median(grads[:third] / sizes)),
+    )
+
+
+def _remedies(history: History) -> tuple[Remedy, ...]:
+    return choose(history, "use ReLUs, started as He et al. do", activation="relu", init="he_normal") + choose(
+        history, "normalise each layer over the batch", norm="batch"
+    )

@@ -1,0 +1,191 @@
+"""Lets the flags look at a run and turns what they see into findings: live, on resume, and in a replay, with one result.
+
+Step-driven flags look at every multiple of BLOCK steps, with the history narrowed to exactly that step; the others after
+each evaluation. So the findings depend on what was recorded and not on when the judge was called.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cockpit.diagnosis import SEVERITIES, Flag, Moment, Sign
+from cockpit.runs.events import Cleared, Flagged
+from cockpit.runs.history import History
+from cockpit.runs.tables import Rows, rows_until
+
+BLOCK = 20
+"""Steps between two looks of the step-driven flags."""
+
+Finding = Flagged | Cleared
+
+
+class Judge:
+    """Watches one history. Every method returns the new findings (t is 0); it folds nothing: the caller writes and folds them.
+
+    A host that resumes a run reads its history (rewound by `Resumed`), makes a judge and calls `catch_up` once.
+    """
+
+    def __init__(self, flags: Iterable[Flag], history: History) -> None:
+        self._history = history
+        self._watches = [_Watch(flag) for flag in _causes_first(flags)]
+        self._active: dict[str, Flagged] = {}
+        self._blocks = 0
+        self._evaluations = 0
+
+    def start(self) -> list[Finding]:
+        """Call once, when the fresh network has been measured and before the first step."""
+        return self._look(("start",), self._narrowed(0, 0))
+
+    def rows(self) -> list[Finding]:
+        """Call whenever the tables grew, by however much: judges every multiple of BLOCK that has been passed."""
+        found: list[Finding] = []
+        last = self._history.step
+        while True:
+            block = (self._blocks + 1) * BLOCK
+            waiting = self._history.evaluations[self._evaluations :][:1]
+            if waiting and waiting[0].step < block and waiting[0].step <= last:
+                self._evaluations += 1
+                found += self._look(("evaluation",), self._narrowed(waiting[0].step, self._evaluations))
+            elif block <= last:
+                self._blocks += 1
+                found += self._look(("rows", "start"), self._narrowed(block, self._evaluations, before_evaluation=True))
+            else:
+                return found
+
+    def evaluation(self) -> list[Finding]:
+        """Call after an evaluation was folded and every step before it was recorded."""
+        return self.rows()
+
+    def final(self) -> list[Finding]:
+        """Call when the run ends: what one look suffices for (a loss that is not finite) is also seen between two blocks."""
+        found = self.rows()
+        seen = self._narrowed(self._history.step, len(self._history.evaluations))
+        return found + self._look(("rows",), seen, only_at_once=True)
+
+    def catch_up(self) -> None:
+        """After a resume: look again at all that counts, in silence; what holds is what the log says."""
+        if self._history.measured:
+            self.start()
+        self.rows()
+        self._active = dict(self._history.active)
+        for watch in self._watches:
+            watch.level = _rank(self._active.get(watch.id))
+
+    def _look(self, moments: tuple[Moment, ...], seen: History, *, only_at_once: bool = False) -> list[Finding]:
+        found: list[Finding] = []
+        for watch in self._watches:
+            flag = watch.flag
+            # A fault of the start is looked at again only while it holds, so that it can clear.
+            resting = flag.moment == "start" and "rows" in moments and not watch.level
+            explained = any(_rank(self._active.get(cause)) > _INFO for cause in flag.causes)
+            if explained:
+                watch.window.clear()
+            if flag.moment not in moments or resting or explained or (only_at_once and flag.needed > 1):
+                continue
+            finding = watch.take(flag.look(seen), seen)
+            if isinstance(finding, Flagged):
+                self._active[finding.id] = finding
+            elif finding:
+                del self._active[finding.id]
+            found += [finding] if finding else []
+        return found
+
+    def _narrowed(self, step: int, evaluations: int, *, before_evaluation: bool = False) -> History:
+        """The history as it stood when `step` was done; `before_evaluation` leaves out what an evaluation adds at that step."""
+        whole = self._history
+        layers = np.asarray(whole.layers)
+        return History(
+            started=whole.started,
+            measured=whole.measured,
+            evaluations=whole.evaluations[:evaluations],
+            active=dict(self._active),
+            edits=[edit for edit in whole.edits if edit.step <= step],
+            steps=np.asarray(whole.steps)[: rows_until(whole.steps, step)],
+            layers=layers[: _without_dead(layers, step) if before_evaluation else rows_until(layers, step)],
+            recipe=whole.recipe,
+        )
+
+
+RANKS = ("", *SEVERITIES)
+_INFO = RANKS.index("info")
+
+
+def _rank(seen: Sign | Flagged | None) -> int:
+    return RANKS.index(seen.severity) if seen else 0
+
+
+@dataclass
+class _Watch:
+    """The memory of one flag's looks: what makes a finding rise late enough and clear late enough."""
+
+    flag: Flag
+    level: int = 0
+    """The rank of the finding that holds; 0: none."""
+    quiet: int = 0
+    window: deque[int] = field(default_factory=deque)
+
+    @property
+    def id(self) -> str:
+        return self.flag.card.name
+
+    def take(self, sign: Sign | None, seen: History) -> Finding | None:
+        """Count one look; the finding it leads to, if any."""
+        rank = _rank(sign)
+        self.window.append(rank)
+        if len(self.window) > self.flag.of_last:
+            self.window.popleft()
+        agreed = sorted(self.window, reverse=True)[self.flag.needed - 1 : self.flag.needed]
+        level = max(rank if sign and sign.conclusive else 0, *agreed, 0)
+        self.quiet = self.quiet + 1 if rank < self.level else 0
+        if sign and level > self.level:
+            self.level = level
+            return _flagged(self.id, RANKS[level], sign, seen)
+        if self.level and self.flag.quiet and self.quiet >= self.flag.quiet:
+            self.level = self.quiet = 0
+            return Cleared(id=self.id, step=seen.step)
+        return None
+
+
+def _flagged(name: str, severity: str, sign: Sign, seen: History) -> Flagged:
+    return Flagged(
+        id=name,
+        severity=severity,
+        step=seen.step,
+        epoch=seen.epoch,
+        headline=sign.headline,
+        why=sign.why,
+        evidence=dict(sign.evidence),
+        remedies=sign.remedies,
+    )
+
+
+def _causes_first(flags: Iterable[Flag]) -> list[Flag]:
+    """Flags that explain others look before them."""
+    rest = sorted(flags, key=lambda flag: flag.card.name)
+    names = {flag.card.name for flag in rest}
+    ordered: list[Flag] = []
+    while rest:
+        ready = [flag for flag in rest if not names & set(flag.causes)]
+        if not ready:
+            raise ValueError("these flags explain each other in a circle: " + ", ".join(flag.card.name for flag in rest))
+        ordered += ready
+        rest = [flag for flag in rest if flag not in ready]
+        names -= {flag.card.name for flag in ready}
+    return ordered
+
+
+def _without_dead(rows: Rows, step: int) -> int:
+    """The number of rows up to a step, less what an evaluation measured at that very step."""
+    first, end = rows_until(rows, step - 1), rows_until(rows, step)
+    added = np.isnan(rows["weight_norm"][first:end]) & np.isnan(rows["grad_norm"][first:end])
+    return first + int(np.argmax(added)) if added.any() else end
+
+
+def replay(history: History, flags: Iterable[Flag]) -> list[Finding]:
+    """The findings of a recorded run, judged anew by these flags: the same as live, if the flags are the same."""
+    judge = Judge(flags, history)
+    found = judge.start() if history.measured else []
+    found += judge.rows()
+    return found + judge.final() if history.ended else found
