@@ -1,0 +1,138 @@
+"""The application: which screen, which run, and how it is left. Importing it imports little more than textual."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from cockpit.runs.directory import RunDir
+from cockpit.ui.format import plain_terminal
+
+if TYPE_CHECKING:
+    from cockpit.ui.helm import Edits, Helm
+
+Starter = Callable[[RunDir], None]
+
+
+class CockpitApp(App[None]):
+    """Everywhere"""
+
+    TITLE = "cockpit"
+    CSS_PATH = "cockpit.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-medium"), (116, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-tall"), (36, "-high")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Quit; a live run may go on without the screen"),
+        Binding("question_mark,f1", "keys", "Help", key_display="?", tooltip="Every key that works here"),
+        Binding("ctrl+t", "change_theme", "Theme", show=False, tooltip="Choose other colours"),
+        Binding("ctrl+l", "redraw", "Redraw", show=False, tooltip="Draw the whole screen again"),
+    ]
+
+    def __init__(
+        self,
+        *,
+        runs: Path,
+        recipe: str | None = None,
+        edits: Sequence[str] = (),
+        run: RunDir | None = None,
+        starter: Starter | None = None,
+        allow_code: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`recipe` is loaded and ready, `run` is attached to, neither opens the launch screen. `starter` trains in process."""
+        super().__init__()
+        self.runs, self.allow_code, self.now = runs, allow_code, now
+        self.starter = starter
+        self._first = (recipe, tuple(edits), run)
+        self.flown: list[RunDir] = []
+        if plain_terminal():
+            self.add_class("-ascii")
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The first screen is built once, and nothing that it does not need is imported."""
+        recipe, edits, run = self._first
+        if run is None and recipe is None:
+            from cockpit.ui.screens.launch import LaunchScreen
+
+            return LaunchScreen()
+        from cockpit.ui.helm import Helm
+        from cockpit.ui.screens.cockpit import CockpitScreen
+
+        if run:
+            return CockpitScreen(Helm(run=run))
+        from cockpit.recipe import load
+
+        return CockpitScreen(Helm(recipe=load(recipe or "", edits), name=Path(recipe or "").stem))
+
+    def open_helm(self, helm: Helm) -> None:
+        """Open the cockpit screen on a draft or a run."""
+        from cockpit.ui.screens.cockpit import CockpitScreen
+
+        self.push_screen(CockpitScreen(helm))
+
+    def open_draft(self, helm: Helm, edits: Edits) -> None:
+        """Open a new draft from a run's recipe, its waiting edits and some more."""
+        from cockpit.ui.helm import Refusal, draft_of
+
+        try:
+            draft = draft_of(helm, edits)
+        except Refusal as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.open_helm(draft)
+        self.notify(f"a new run from {helm.name}: r starts it, d goes back", markup=False)
+
+    def fly(self, run: RunDir, *, resume: bool = False) -> None:
+        """Start a host for a run: in the background, or in this process."""
+        self.flown.append(run)
+        self.run_worker(partial(self._fly, run, resume), thread=True, group="host")
+
+    def _fly(self, run: RunDir, resume: bool) -> None:
+        from cockpit.runs.launch import spawn
+
+        try:
+            if self.starter:
+                self.starter(run)
+            else:
+                spawn(run, resume=resume)
+        except Exception as error:  # a host that cannot begin is told, never a silent thread
+            self.call_from_thread(self.notify, f"the run cannot start: {error}", severity="error", markup=False, timeout=20)
+
+    def leave_run(self) -> None:
+        """Back to the screen before, or out."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.exit()
+
+    async def action_quit(self) -> None:
+        """Quit; where a run is alive, ask what shall become of it."""
+        from cockpit.ui.departure import depart
+
+        depart(self)
+
+    def action_keys(self) -> None:
+        """Every key that works on this screen."""
+        from cockpit.ui.keys import help_text
+        from cockpit.ui.screens.reading import Reading
+
+        if not self.screen.is_modal:
+            self.push_screen(Reading("Keys", help_text(self.screen)))
+
+    def action_redraw(self) -> None:
+        """Draw everything again, whatever another program left on the terminal."""
+        self.screen.refresh(layout=True)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action of the screen, as the bindings tell it."""
+        from cockpit.ui.keys import commands
+
+        for title, help_text, node, action in commands(screen):
+            yield SystemCommand(title, help_text, partial(self.run_action, action, node))

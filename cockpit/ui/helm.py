@@ -1,0 +1,184 @@
+"""One recipe and, once started, its run: what the cockpit screen asks, orders and shows. Knows no widget."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cockpit import catalog
+from cockpit.launch import new_run
+from cockpit.recipe import Recipe, RecipeError, changes, edit, load
+from cockpit.runs.directory import RunDir, RunError
+from cockpit.runs.events import Event
+from cockpit.runs.history import RunReader
+from cockpit.runs.log import read_json
+from cockpit.runs.mailbox import Command, send
+from cockpit.ui.model.data import Data
+from cockpit.ui.model.run import Header
+from cockpit.ui.model.tricks import TrickRow, rows
+from cockpit.ui.model.view import View, draft_view, run_view
+from cockpit.ui.model.words import STATES
+
+Edits = Sequence[tuple[str, str]]
+"""(path, value), in the grammar of `--set`."""
+Refusal = (RecipeError, RunError, OSError)
+"""What an order of the user may end in; the text is for the user."""
+
+
+class Helm:
+    """A draft (a recipe and no run yet) or a run that is followed in its directory."""
+
+    def __init__(self, *, recipe: Recipe | None = None, name: str = "", run: RunDir | None = None) -> None:
+        self.name = name
+        self.now = recipe
+        """The recipe that holds."""
+        self.later = recipe
+        """The same with the edits that wait for the next run."""
+        self.reader: RunReader | None = None
+        self.news: list[Event] = []
+        """What the last poll brought, the first one's past left out."""
+        self.view = View("new", Header(name, "", STATES["new"]), Data("not read yet"))
+        self._base: Recipe | None = None
+        self.looks = 0
+        """Looks at the sealed test set so far."""
+        self._key: tuple[Any, ...] = ()
+        self._rows: tuple[TrickRow, ...] = ()
+        self._edits: list[Any] | None = None
+        if run:
+            self._follow(run)
+
+    @property
+    def run(self) -> RunDir | None:
+        """The run, once there is one."""
+        return self.reader.run if self.reader else None
+
+    def _follow(self, run: RunDir) -> None:
+        self.name, self.reader, self._key, self._edits = run.name, RunReader(run), (), None
+        try:
+            self._base = load(str(run.recipe))
+        except Refusal:
+            # Written by another version: the curves and flags can be shown all the same.
+            self._base = None
+
+    def poll(self) -> bool:
+        """Look for news; True where the view changed."""
+        return self._poll_draft() if self.reader is None else self._poll_run(self.reader)
+
+    def _poll_draft(self) -> bool:
+        assert self.now is not None
+        if self._key == (id(self.now),):
+            return False
+        self._key = (id(self.now),)
+        self.view = draft_view(self.name, self.now, rows(self.now, self.now, catalog.toggles()))
+        return True
+
+    def _poll_run(self, reader: RunReader) -> bool:
+        first = not self._key
+        fresh = reader.poll()
+        history, state = reader.history, reader.state
+        looks = read_json(reader.run.ledger)
+        self.looks = len(looks)
+        log = _tail(reader.run.log) if state in ("failed", "lost") else []
+        sizes = (len(history.steps), len(history.layers), len(history.machine), len(looks))
+        key = (state, sizes, tuple(log), history.step)
+        self.news = [] if first else fresh
+        if key == self._key and not fresh:
+            return False
+        self._key = key
+        self._read_edits()
+        self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log)
+        return True
+
+    def _read_edits(self) -> None:
+        """Bring the two recipes up to the edits recorded so far."""
+        assert self.reader is not None
+        edits = self.reader.history.edits
+        if edits == self._edits or self._base is None:
+            return
+        self._edits, self.now, self.later = list(edits), self._base, self._base
+        for done in edits:
+            self.later = _edited(self.later, done.path, done.new)
+            self.now = _edited(self.now, done.path, done.new) if done.live else self.now
+        self._rows = rows(self.now, self.later, catalog.toggles())
+
+    def edit(self, path: str, value: str) -> None:
+        """Edit the draft, or order the edit from the run. RecipeError says what is wrong with it."""
+        if self.reader is None:
+            assert self.now is not None
+            self.now = self.later = edit(self.now, path, value)
+            return
+        if self.later is not None:
+            edit(self.later, path, value)
+        self.order("edit", path=path, value=value)
+
+    def fault(self, edits: Edits) -> str:
+        """What is wrong with some edits, or nothing."""
+        try:
+            recipe = self.later
+            for path, value in edits:
+                recipe = edit(recipe, path, value) if recipe else None
+        except RecipeError as error:
+            return str(error.faults[0].message if error.faults else error)
+        return ""
+
+    def hold(self, path: str, value: str) -> str:
+        """When an edit would take hold."""
+        if not self.view.live or self.now is None:
+            return "in a new run" if self.reader else ""
+        try:
+            live = all(change.live for change in changes(self.now, edit(self.now, path, value)))
+        except RecipeError as error:
+            return str(error.faults[0].message)
+        return "at once" if live else "in the next run"
+
+    def order(self, verb: str, **args: str) -> None:
+        """Send a command to the run."""
+        assert self.reader is not None
+        send(self.reader.run.mailbox, Command(verb, args))
+
+    def start(self, root: Path, *, allow_code: bool) -> RunDir:
+        """Make the draft's run directory and follow it; starting the host is the caller's."""
+        assert self.now is not None
+        run = new_run(self.now, root, self.name, allow_code=allow_code, command=sys.argv)
+        self._follow(run)
+        return run
+
+
+def _edited(recipe: Recipe, path: str, value: str) -> Recipe:
+    """The recipe with a recorded edit; one that this version does not know is left out."""
+    try:
+        return edit(recipe, path, value)
+    except RecipeError:
+        return recipe
+
+
+def _tail(log: Path) -> list[str]:
+    """The last lines of host.log, empty ones left out."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-8:]
+
+
+def open_vault(run: RunDir) -> str:
+    """Score the sealed test set in a process of its own, which writes the ledger; returns why it could not, or nothing."""
+    command = [sys.executable, "-m", "cockpit", "test", str(run.path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode == 0:
+        return ""
+    said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return said[-1] if said else f"cockpit test ended with status {done.returncode}"
+
+
+def draft_of(helm: Helm, edits: Edits) -> Helm:
+    """A draft from a run's recipe with the edits that wait for the next run, and some more. RecipeError."""
+    recipe = helm.later
+    if recipe is None:
+        raise RunError("the recipe of this run cannot be read by this version of the cockpit")
+    for path, value in edits:
+        recipe = edit(recipe, path, value)
+    return Helm(recipe=recipe, name=helm.name)

@@ -1,0 +1,90 @@
+"""What the plots show: series over the steps of the planned run, and marks for edits and flags."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cockpit.runs.events import Evaluated, Flagged
+from cockpit.runs.history import History
+from cockpit.ui.model.words import clean
+from cockpit.ui.plot.series import Mark, Series
+
+RATES = {"lr": "lr", "grad norm": "grad_norm", "update ratio": "update_ratio", "speed": "speed"}
+"""The tabs of the small plot -> columns of the table of steps."""
+
+MIXED = 50
+"""So many batches in a row without an accuracy: a trick mixes them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The content of the three plots."""
+
+    loss: tuple[Series, ...] = ()
+    accuracy: tuple[Series, ...] = ()
+    rates: tuple[tuple[str, Series], ...] = ()
+    marks: tuple[Mark, ...] = ()
+    x_max: float = 1.0
+    epoch_steps: float = 1.0
+    """Steps of an epoch: the axis counts epochs."""
+
+
+def curves(history: History) -> Curves:
+    """The curves of a run so far, views of its tables."""
+    if history.started is None:
+        return Curves()
+    steps = history.steps
+    return Curves(
+        loss=(
+            Series("train", steps["step"], steps["loss"], color="primary"),
+            *_evaluated(history, "val", lambda seen: seen.val_loss, "warning", "dotted"),
+            *_best(history, lambda seen: seen.val_loss),
+        ),
+        accuracy=(
+            *_train_accuracy(history),
+            *_evaluated(history, "val", lambda seen: seen.val_accuracy, "warning", "dotted"),
+            *_best(history, lambda seen: seen.val_accuracy),
+        ),
+        rates=tuple((tab, Series(tab, steps["step"], steps[column], sparse=True)) for tab, column in RATES.items()),
+        marks=marks(history),
+        x_max=float(max(1, history.started.total_steps)),
+        epoch_steps=float(max(1, history.started.steps_per_epoch)),
+    )
+
+
+def _train_accuracy(history: History) -> tuple[Series, ...]:
+    """Of the batches; where a trick mixes images that means nothing, and the clean probe stands in."""
+    steps = history.steps
+    if len(steps) and np.isnan(steps["accuracy"][-MIXED:]).all():
+        return _evaluated(history, "train, clean", lambda seen: seen.train_accuracy, "primary", "solid")
+    return (Series("train", steps["step"], steps["accuracy"], color="primary", sparse=True),)
+
+
+def _evaluated(
+    history: History, label: str, score: Callable[[Evaluated], float], color: str, shape: Literal["solid", "dotted"]
+) -> tuple[Series, ...]:
+    if not history.evaluations:
+        return ()
+    x = np.array([seen.step for seen in history.evaluations])
+    y = np.array([score(seen) for seen in history.evaluations])
+    return (Series(label, x, y, color=color, shape=shape, sparse=True),)
+
+
+def _best(history: History, score: Callable[[Evaluated], float]) -> tuple[Series, ...]:
+    best = history.best
+    if best is None:
+        return ()
+    return (Series("best", np.array([best.step]), np.array([score(best)]), "points", "success", "marker"),)
+
+
+def marks(history: History) -> tuple[Mark, ...]:
+    """Edits that took hold, and flags at warning or above, in order."""
+    edits = [Mark(edit.step, f"{clean(edit.path)} = {clean(edit.new)}") for edit in history.edits if edit.live]
+    flags = [
+        Mark(found.step, clean(found.id), "error" if found.severity == "critical" else "warning", "flag")
+        for found in history.findings
+        if isinstance(found, Flagged) and found.severity != "info"
+    ]
+    return tuple(sorted(edits + flags, key=lambda mark: mark.x))

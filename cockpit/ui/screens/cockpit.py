@@ -1,0 +1,147 @@
+"""The cockpit screen: panes around one run. It polls the run directory, pushes views down and turns keys into orders."""
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Footer
+
+from cockpit.ui.helm import Helm
+from cockpit.ui.model.view import View
+from cockpit.ui.panes.base import Pane
+from cockpit.ui.panes.curves import AccuracyPane, LossPane, RatesPane
+from cockpit.ui.panes.data import DataPane
+from cockpit.ui.panes.flags import FlagsPane
+from cockpit.ui.panes.header import HeaderLine
+from cockpit.ui.panes.layers import LayersPane
+from cockpit.ui.panes.machine import MachinePane
+from cockpit.ui.panes.pages import PAGES, PageName, Pages
+from cockpit.ui.panes.summary import SummaryBox
+from cockpit.ui.panes.tricks import TricksPane
+from cockpit.ui.screens.orders import Orders
+
+PLOTS = ("loss", "accuracy", "rates")
+SHOWN = ("tricks", "flags", "layers")
+"""Pages whose keys stand in the footer; the help screen lists them all."""
+ALLOWED: dict[str, Callable[[View], bool]] = {
+    "start": lambda view: view.ready,
+    "pause": lambda view: view.state in ("running", "paused"),
+    "checkpoint": lambda view: view.state in ("running", "paused"),
+    "stop": lambda view: view.live,
+    "vault": lambda view: not view.ready and view.state not in ("new", "starting"),
+    "resume": lambda view: view.state in ("stopped", "interrupted", "failed", "lost"),
+    "new_run": lambda view: not view.ready and not view.live,
+}
+"""Action -> whether a view allows it; the others always do."""
+
+
+class CockpitScreen(Orders):
+    """Fly a run."""
+
+    HELP_TITLE = "Cockpit"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r,enter", "start", "Start", key_display="r", tooltip="Start the run"),
+        Binding("u", "resume", "Resume", tooltip="Go on from the last checkpoint"),
+        Binding("space", "pause", "Pause", tooltip="Pause the run, or let it go on"),
+        Binding("n", "new_run", "New run", tooltip="A new run from this recipe and the edits that wait"),
+        *(Binding(key, f"page({page!r})", page.capitalize(), show=page in SHOWN) for page, key in PAGES.items()),
+        Binding("x", "rates", "Next rate", show=False, tooltip="Small plot: lr, gradient norm, update ratio, speed"),
+        Binding("c", "checkpoint", "Save", tooltip="Write a checkpoint now"),
+        Binding("s", "stop", "Stop", tooltip="Stop the run with a checkpoint"),
+        Binding("v", "vault", "Vault", show=False, tooltip="Score the sealed test set, once you are done choosing"),
+        Binding("d", "detach", "Detach", tooltip="Leave this screen; the run goes on"),
+    ]
+
+    def __init__(self, helm: Helm) -> None:
+        super().__init__()
+        self.helm = helm
+        self._page, self._plot = "plots", 0
+
+    def compose(self) -> ComposeResult:
+        """Three columns, of which small screens show one pane at a time."""
+        yield HeaderLine()
+        yield Pages()
+        with Horizontal(id="columns"):
+            with Vertical(id="left"):
+                yield DataPane(id="data")
+                yield TricksPane(id="tricks")
+            with Vertical(id="middle"):
+                yield SummaryBox()
+                yield LossPane(id="loss")
+                yield AccuracyPane(id="accuracy")
+                yield RatesPane(id="rates")
+            with Vertical(id="right"):
+                yield FlagsPane(id="flags")
+                yield LayersPane(id="layers")
+                yield MachinePane(id="machine")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Draw what is known, then keep looking."""
+        self._turn_to("plots")
+        self._tick()
+        self.query_one(LossPane).focus()
+
+    def _tick(self) -> None:
+        """Look for news, at a pace that never takes more than a fifth of the time."""
+        begun = time.perf_counter()
+        before = self.helm.view.state
+        if self.helm.poll():
+            self._push(before)
+        self.acknowledge()
+        pause = 0.25 if self.helm.view.live or self.helm.view.ready else 1.0
+        self.set_timer(max(pause, 4 * (time.perf_counter() - begun)), self._tick)
+
+    def _push(self, before: str) -> None:
+        view = self.helm.view
+        with self.app.batch_update():
+            self.query_one(HeaderLine).show(view)
+            self.query_one(SummaryBox).show(view)
+            for pane in self.query(Pane):
+                pane.show(view)
+            self.query_one(Pages).mark(self._page, sum(not found.cleared for found in view.findings))
+        if view.state != before or before == "ready":
+            self.refresh_bindings()
+
+    def look(self) -> None:
+        """Draw at once what an order changed."""
+        before = self.helm.view.state
+        if self.helm.poll():
+            self._push(before)
+        self.acknowledge()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that mean nothing now are neither obeyed nor shown."""
+        if action == "resume" and self.app.starter:
+            return False  # a host in this process begins runs only
+        return ALLOWED[action](self.helm.view) if action in ALLOWED else True
+
+    def _turn_to(self, page: str) -> None:
+        self._page = page
+        for name in PAGES:
+            self.set_class(name == page, f"page-{name}")
+        for at, name in enumerate(PLOTS):
+            self.set_class(at == self._plot, f"plot-{name}")
+        self.query_one(Pages).mark(page, sum(not found.cleared for found in self.helm.view.findings))
+
+    def action_page(self, page: str) -> None:
+        """Go to a page; plots again goes to the next plot."""
+        if page == "plots" and self._page == "plots":
+            self._plot = (self._plot + 1) % len(PLOTS)
+        self._turn_to(page)
+        pane = self.query_one(f"#{PLOTS[self._plot] if page == 'plots' else page}", Pane)
+        self.call_after_refresh(pane.take_focus)
+
+    def on_page_name_picked(self, message: PageName.Picked) -> None:
+        """A page's name was clicked."""
+        self.action_page(message.page)
+
+    def action_rates(self) -> None:
+        """Show the next rate in the small plot."""
+        if self.query_one(RatesPane).display:
+            self.query_one(RatesPane).next_tab()
+        self._plot = PLOTS.index("rates")
+        self._turn_to("plots")

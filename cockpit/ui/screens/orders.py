@@ -1,0 +1,185 @@
+"""What the user orders of a run: edits, commands, remedies, the vault, and leaving. The cockpit screen adds the panes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from cockpit import catalog
+from cockpit.cards import Knob
+from cockpit.runs.events import Commanded, Ended, Flagged
+from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
+from cockpit.ui.model.findings import orders
+from cockpit.ui.model.tricks import TrickRow
+from cockpit.ui.model.words import STATES, clean
+from cockpit.ui.panes.flags import FlagsPane
+from cockpit.ui.panes.trick_lines import full_card, knobs_for
+from cockpit.ui.panes.tricks import TricksPane
+from cockpit.ui.screens import questions
+from cockpit.ui.screens.knobs import KnobForm
+from cockpit.ui.screens.member import ChooseMember
+from cockpit.ui.screens.reading import Reading
+
+if TYPE_CHECKING:
+    from cockpit.ui.app import CockpitApp
+
+
+class Orders(Screen[None]):
+    """Turns keys and messages into orders to the helm, and the run's answers into words."""
+
+    app: CockpitApp
+    helm: Helm
+
+    def look(self) -> None:
+        """Draw at once what an order changed."""
+        raise NotImplementedError
+
+    def say(self, text: str, severity: Any = "information") -> None:
+        """A toast; its text may come from anywhere."""
+        self.notify(clean(text), severity=severity, markup=False)
+
+    def acknowledge(self) -> None:
+        """Say what the run answered, and what happened to it."""
+        for event in self.helm.news:
+            if isinstance(event, Commanded):
+                done = event.detail or ("done" if event.ok else "refused")
+                self.say(f"{event.verb}: {done}", "information" if event.ok else "error")
+            elif isinstance(event, Flagged) and event.severity != "info":
+                self.say(f"{event.id}: {event.headline}", "error" if event.severity == "critical" else "warning")
+            elif isinstance(event, Ended):
+                self.say(
+                    f"run {STATES[event.state].word}. {event.reason}", "error" if event.state == "failed" else "information"
+                )
+        self.helm.news = []
+
+    def edit(self, edits: Edits) -> None:
+        """Make edits: in the draft, on the running run, or, once a run has ended, in a new draft."""
+        view = self.helm.view
+        if not view.ready and not view.live:
+            self.app.open_draft(self.helm, edits)
+            return
+        try:
+            for path, value in edits:
+                self.helm.edit(path, value)
+        except Refusal as error:
+            self.say(str(error), "error")
+        self.look()
+
+    def order(self, verb: str) -> None:
+        """Send the run a command."""
+        try:
+            self.helm.order(verb)
+        except Refusal as error:
+            self.say(f"the command cannot be sent: {error}", "error")
+
+    def on_tricks_pane_asked(self, message: TricksPane.Asked) -> None:
+        """Act on a trick."""
+        row = message.row
+        if message.want == "card":
+            card = row.card
+            if card:
+                self.app.push_screen(Reading(f"{card.family} · {card.name}", full_card(card, row)))
+        elif message.want == "knobs":
+            self._edit_knobs(row)
+        elif row.toggle:
+            self.edit([(row.path, "off" if row.will_be_on else "on")])
+        elif row.card is None:
+            self._edit_knobs(row)
+        else:
+            self._choose(row, row.card.family)
+
+    def _edit_knobs(self, row: TrickRow) -> None:
+        if not row.knobs:
+            self.say(f"{row.chosen or row.label} has no knobs")
+            return
+
+        def hold(knob: Knob) -> str:
+            if not self.helm.view.live:
+                return ""
+            return "takes hold at once" if knob.live or (row.toggle and row.live) else "waits for the next run"
+
+        form = KnobForm(row.path, knobs_for(row), dict(row.knobs), self.helm.fault, hold)
+        self.app.push_screen(form, lambda edits: self.edit(edits) if edits else None)
+
+    def _choose(self, row: TrickRow, family: str) -> None:
+        def chosen(name: str | None) -> None:
+            if name and name != row.chosen:
+                self.edit([(row.path, name)])
+
+        self.app.push_screen(ChooseMember(family, catalog.family(family), row.chosen), chosen)
+
+    def on_flags_pane_remedied(self, message: FlagsPane.Remedied) -> None:
+        """Show what a remedy will do, then do it."""
+        way = message.remedy
+
+        def answered(answer: str | None) -> None:
+            if answer:
+                self.edit([*way.edits]) if way.edits else None
+                self.order(way.verb) if way.verb and self.helm.view.live else None
+
+        holds = tuple(self.helm.hold(path, value) for path, value in way.edits)
+        self.app.push_screen(questions.remedy(message.finding, way, (*holds, "")[: len(orders(way))]), answered)
+
+    def action_start(self) -> None:
+        """Start the run, after asking where it would run code of the recipe's."""
+        recipe = self.helm.now
+        if recipe and type(recipe.model).runs_code and not self.app.allow_code:
+            path = str(getattr(recipe.model, "path", "of the recipe"))
+            self.app.push_screen(questions.consent(path), lambda answer: self._start(allow_code=True) if answer else None)
+        else:
+            self._start(allow_code=self.app.allow_code)
+
+    def _start(self, *, allow_code: bool) -> None:
+        try:
+            run = self.helm.start(self.app.runs, allow_code=allow_code)
+        except Refusal as error:
+            self.say(str(error), "error")
+            return
+        self.app.fly(run)
+        self.look()
+
+    def action_resume(self) -> None:
+        """Go on from the last checkpoint."""
+        if self.helm.run:
+            self.app.fly(self.helm.run, resume=True)
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.order("continue" if self.helm.view.state == "paused" else "pause")
+
+    def action_checkpoint(self) -> None:
+        """Write a checkpoint now."""
+        self.order("checkpoint")
+
+    def action_stop(self) -> None:
+        """Stop, once confirmed."""
+        self.app.push_screen(questions.stop(), lambda answer: self.order("stop") if answer else None)
+
+    def action_new_run(self) -> None:
+        """A new draft from this run's recipe and the edits that wait."""
+        self.app.open_draft(self.helm, [])
+
+    def action_detach(self) -> None:
+        """Leave; the run goes on."""
+        self.app.leave_run()
+
+    def action_vault(self) -> None:
+        """Score the sealed test set, once confirmed."""
+        run = self.helm.run
+        if run is None:
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer:
+                self.say("opening the vault …")
+                self.run_worker(partial(self._score, run), thread=True, exclusive=True, group="vault")
+
+        self.app.push_screen(questions.vault(self.helm.looks), answered)
+
+    def _score(self, run: Any) -> None:
+        fault = open_vault(run)
+        text, severity = (f"the vault stays shut: {fault}", "error") if fault else ("the look is in the ledger", "information")
+        self.app.call_from_thread(self.say, text, severity)
+        self.app.call_from_thread(self.look)

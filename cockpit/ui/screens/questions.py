@@ -1,0 +1,52 @@
+"""The questions the cockpit asks, in its words."""
+
+from cockpit.runs.events import Remedy
+from cockpit.ui.model.findings import Finding, orders
+from cockpit.ui.model.words import clean
+from cockpit.ui.screens.ask import CANCEL, Answer, Ask
+
+
+def leave(in_process: bool) -> Ask:
+    """Quitting while a run lives."""
+    stop = Answer("s", "stop with a checkpoint, then quit", "stop")
+    if in_process:
+        text = (
+            "The run trains inside this application, so quitting stops it. It finishes its step and writes a checkpoint first."
+        )
+        return Ask("The run is alive", text, (stop, CANCEL), wary=True, id="leave")
+    text = "The run belongs to a process of its own and goes on without this screen. `cockpit attach` shows it again."
+    return Ask("The run is alive", text, (Answer("d", "detach: the run goes on", "detach"), stop, CANCEL), id="leave")
+
+
+def stop() -> Ask:
+    """Stopping a run."""
+    text = "The run finishes its step, writes a checkpoint, and ends. It can be resumed later."
+    return Ask("Stop the run?", text, (Answer("s", "stop with a checkpoint", "stop"), CANCEL), wary=True)
+
+
+def consent(path: str) -> Ask:
+    """A recipe that runs code."""
+    text = (
+        f"This recipe builds its network with Python code: {clean(path)}\n"
+        "That code can do all that you can do on this machine. Start the run only if you trust it."
+    )
+    return Ask("Run code from the recipe?", text, (Answer("a", "I trust it: start the run", "allow"), CANCEL), wary=True)
+
+
+def vault(looks: int) -> Ask:
+    """Opening the sealed test set."""
+    text = (
+        "The test set says how well the network does on images that no decision was made with. Each time you look and then "
+        "change something, its score becomes a little more of a promise you made to yourself: choosing a recipe by its test "
+        "score makes that score worthless, and reporting it then is not allowed in any honest comparison.\n\n"
+        "Choose by validation. Open the vault once, when you are done. "
+        f"This run has {looks} look{'' if looks == 1 else 's'} so far; each is written to its ledger and shown from then on."
+    )
+    return Ask("Open the vault?", text, (Answer("o", "open it and record the look", "open"), CANCEL), wary=True)
+
+
+def remedy(found: Finding, way: Remedy, holds: tuple[str, ...]) -> Ask:
+    """What a remedy will do, before it does it. `holds` says of each order when it takes hold."""
+    lines = [f"· {order}{f' ({when})' if when else ''}" for order, when in zip(orders(way), holds, strict=True)]
+    text = "\n".join([f"{found.id}: {found.headline}", "", "This will", *lines])
+    return Ask(clean(way.label), text, (Answer("y", "do it", "do"), CANCEL))
