@@ -9,6 +9,8 @@ from flags_canned import cases, history
 from cockpit.catalog import flags
 from cockpit.diagnosis import SEVERITIES, Flag
 from cockpit.judge import Finding, replay
+from cockpit.recipe import loads
+from cockpit.recipe.edits import edit
 from cockpit.runs.events import Cleared, Flagged, Remedy
 
 FIRST_SET = {
@@ -106,6 +108,15 @@ def test_dead_units_are_not_told_to_use_what_they_use() -> None:
         "model.init": "he_normal",
         "model.norm": "batch",
     }
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['file']}: {case['name']}")
+def test_every_remedy_is_an_edit_that_the_recipe_takes(case: dict[str, Any]) -> None:
+    for finding in findings(case):
+        for remedy in finding.remedies if isinstance(finding, Flagged) else ():
+            recipe = loads("train: {epochs: 2}")
+            for path, value in remedy.edits:
+                recipe = edit(recipe, path, value)
 
 
 @pytest.mark.parametrize(("name", "first"), [("at chance", "1"), ("far above chance", "0.01")])

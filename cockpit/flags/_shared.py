@@ -150,6 +150,13 @@ def choose(history: History, label: str, **wanted: str) -> tuple[Remedy, ...]:
     return (Remedy(label=label, edits=edits),) if edits else ()
 
 
+def normalise(history: History) -> tuple[Remedy, ...]:
+    """Batch norm as a remedy; none where the network has norm layers already."""
+    if setting(history, "model.norm") not in (None, "none"):
+        return ()
+    return (Remedy(label="normalise each layer over the batch", edits=(("model.norm", "batch"),)),)
+
+
 def last_evaluation(history: History) -> Evaluated | None:
     """The evaluation that was just made."""
     return history.evaluations[-1] if history.evaluations else None

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
-from cockpit.flags._shared import choose, last_losses
+from cockpit.flags._shared import choose, last_losses, normalise
 from cockpit.runs.history import History
 
 
@@ -40,16 +40,15 @@ class BadInitialLoss(Flag):
         if len(history.steps) and float(last_losses(history, 20).mean()) <= seen.expected_loss:
             return None
         # A hair of tolerance: the limit itself is still in order, whatever the rounding.
-        excess = seen.loss / seen.expected_loss - 1
+        excess = seen.loss / seen.expected_loss - 1 if math.isfinite(seen.loss) else math.inf
         if excess <= self.note + 1e-6:
             return _below(seen.loss, seen.expected_loss) if excess < -self.below - 1e-6 else None
         return Sign(
             severity=self._severity(excess - 1e-6),
-            headline=f"first loss {seen.loss:.3g}, {excess + 1:.1f} times the {seen.expected_loss:.3g} of equal logits",
+            headline=f"first loss {seen.loss:.3g}, where equal logits give {seen.expected_loss:.3g}",
             why="A fresh network should be unsure; this one is sure and wrong, and the first epochs only undo that.",
             evidence={"loss": seen.loss, "chance": seen.expected_loss, "samples": float(seen.samples)},
-            remedies=choose(history, "start from he_normal weights", init="he_normal")
-            + choose(history, "normalise each layer over the batch", norm="batch"),
+            remedies=choose(history, "start from he_normal weights", init="he_normal") + normalise(history),
         )
 
     def _severity(self, excess: float) -> Severity:
@@ -59,7 +58,7 @@ class BadInitialLoss(Flag):
 def _below(loss: float, chance: float) -> Sign:
     return Sign(
         severity="info",
-        headline=f"first loss {loss:.3g}, below the {chance:.3g} of equal logits",
+        headline=f"first loss {loss:.3g}, where equal logits give {chance:.3g}",
         why="The network knows something before its first step: it is pretrained, or the labels leak into the images.",
         evidence={"loss": loss, "chance": chance},
     )

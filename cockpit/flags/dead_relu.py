@@ -6,7 +6,7 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
-from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, progressing, settled
+from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, normalise, progressing, settled
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 from cockpit.runs.tables import Rows
@@ -71,5 +71,5 @@ def _remedies(history: History) -> tuple[Remedy, ...]:
     return (
         change_lr(history, 0.1)
         + choose(history, "use leaky ReLUs, started as He et al. do", activation="leaky_relu", init="he_normal")
-        + choose(history, "normalise each layer over the batch", norm="batch")
+        + normalise(history)
     )

@@ -82,11 +82,14 @@ def _loss_up(history: History, rise: float) -> tuple[float, float] | None:
     blocks = losses[len(losses) % 20 :].reshape(-1, 20)
     if len(blocks) < 2:
         return None
-    now = mean(blocks[-1])
-    before = float(np.quantile(blocks[:-1].mean(axis=1), 0.25))
+    means = blocks.mean(axis=1)
+    before = float(np.sort(means[:-1])[(len(means) - 1) // 4])
     if history.measured:
         before = min(before, history.measured.loss)
     by = max(rise * before, 0.1 * learnable(history)) * (1 + 1e-6)
+    if not means[-1] > before + by:
+        return None
+    now = mean(blocks[-1])
     return (before, now.value) if significantly_less(Mean(before, now.error), now, by) else None
 
 

@@ -76,6 +76,6 @@ class NotLearning(Flag):
 
 
 def _remedies(history: History, above_chance: bool) -> tuple[Remedy, ...]:
-    lower, higher = change_lr(history, 0.1), change_lr(history, 10.0)
+    lower, higher = change_lr(history, 0.1), change_lr(history, 10.0) if base_lr(history) <= 1 else ()
     sweep = Remedy(label="try learning rates a factor of 3 apart on a few hundred images, until they can be learned by heart")
     return (lower + higher if above_chance else higher + lower) + (sweep,)

@@ -52,9 +52,7 @@ class Overfitting(Flag):
             return None
         curves = _curves(seen)
         best = int(np.argmin(curves.val_loss[: -self.patience]))
-        if not (
-            _val_is_up(curves.val_loss, self.patience, self.rise, learnable(history)) and _train_falls(curves, best, history)
-        ):
+        if not (self._val_is_up(curves.val_loss, history) and _train_falls(curves, best, history)):
             return None
         gap = float(curves.train_accuracy[-1] - curves.val_accuracy[-self.patience :].mean())
         sick = self._wide(gap, seen[-1]) and not self._accuracy_rises(curves, best, seen[-1])
@@ -72,6 +70,18 @@ class Overfitting(Flag):
             remedies=_remedies(history),
         )
 
+    def _val_is_up(self, losses: Floats, history: History) -> bool:
+        """Above the best by `rise`, by three times its noise and by 1 % of what is learnable; and not on its way back.
+
+        Once the flag is up, a mean that is up by two thirds of `rise` keeps it up: noise should not switch it.
+        """
+        recent, least = losses[-self.patience :], float(_smooth(losses[: -self.patience]).min())
+        by = max(self.rise * least, 0.01 * learnable(history)) * (1 + 1e-6)
+        if "overfitting" in history.active:
+            return bool(recent.mean() > least + by * 2 / 3)
+        by = max(by, 3 * _noise(losses[-12:]))
+        return bool((recent > least + by).all() and recent[-1] >= recent[0] - max(by, 0.05 * recent[0]))
+
     def _wide(self, gap: float, seen: Evaluated) -> bool:
         limit = self.gap_high if seen.train_accuracy > 0.9 else self.gap
         return gap > max(limit + 1e-6, 2 * accuracy_error(seen.val_accuracy, seen.val_size))
@@ -83,13 +93,6 @@ class Overfitting(Flag):
 
 def _curves(seen: list[Evaluated]) -> Curves:
     return Curves(*(np.array([getattr(one, name) for one in seen]) for name in Curves._fields))
-
-
-def _val_is_up(losses: Floats, patience: int, rise: float, learnable: float) -> bool:
-    """Above the best by `rise`, by three times its noise and by 1 % of what is learnable; and not on its way back."""
-    recent, least = losses[-patience:], float(_smooth(losses[:-patience]).min())
-    by = max(rise * least, 3 * _noise(losses[-12:]), 0.01 * learnable) * (1 + 1e-6)
-    return bool((recent > least + by).all() and recent[-1] >= recent[0] - max(by, 0.05 * recent[0]))
 
 
 def _smooth(losses: Floats) -> Floats:

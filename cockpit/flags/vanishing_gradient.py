@@ -3,11 +3,10 @@
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._shared import choose, learned, progressing, settled
+from cockpit.flags._shared import choose, learned, normalise, progressing, settled
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 from cockpit.runs.tables import rows_until
@@ -49,7 +48,7 @@ class VanishingGradient(Flag):
 
     def look(self, history: History) -> Sign | None:
         """Warning while nothing is learned."""
-        thirds = _thirds(history) if settled(history) else None
+        thirds = _thirds(history, self.norm, self.tiny) if settled(history) else None
         if thirds is None or thirds.norm <= 0:
             return None
         unequal = thirds.early < self.ratio * thirds.late * (1 - 1e-6) and thirds.norm < self.norm
@@ -65,8 +64,8 @@ class VanishingGradient(Flag):
         )
 
 
-def _thirds(history: History) -> Thirds | None:
-    """None where there are fewer than three layers, or fewer than SAMPLES measured steps."""
+def _thirds(history: History, norm: float, tiny: float) -> Thirds | None:
+    """None where there are fewer than three layers, fewer than SAMPLES measured steps, or no gradient below either limit."""
     started = history.started
     layers = started.layers if started else ()
     if started is None or len(layers) < 3:
@@ -75,11 +74,13 @@ def _thirds(history: History) -> Thirds | None:
     rows = tail[~np.isnan(tail["weight_norm"])][-SAMPLES * len(layers) :]
     if len(rows) < SAMPLES * len(layers):
         return None
-    grads: NDArray[np.float64] = np.median(rows["grad_norm"].reshape(SAMPLES, -1).astype(np.float64), axis=0)
-    weights = np.median(rows["weight_norm"].reshape(SAMPLES, -1).astype(np.float64), axis=0)
-    relative = grads / np.maximum(weights, 1e-30)
     third = max(1, len(layers) // 3)
     sizes = np.sqrt([layer.params for layer in layers[:third]])
+    grads = rows["grad_norm"].reshape(SAMPLES, -1).astype(np.float64)
+    if not grads[:, :third].min() < max(norm, tiny * sizes.max()) or not np.isfinite(grads).all():
+        return None
+    grads = np.median(grads, axis=0)
+    relative = grads / np.maximum(np.median(rows["weight_norm"].reshape(SAMPLES, -1), axis=0), 1e-30)
     return Thirds(
         early=float(np.median(relative[:third])),
         late=max(float(np.median(relative[-third:])), 1e-300),
@@ -89,6 +90,4 @@ def _thirds(history: History) -> Thirds | None:
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
-    return choose(history, "use ReLUs, started as He et al. do", activation="relu", init="he_normal") + choose(
-        history, "normalise each layer over the batch", norm="batch"
-    )
+    return choose(history, "use ReLUs, started as He et al. do", activation="relu", init="he_normal") + normalise(history)
