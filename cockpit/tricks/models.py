@@ -50,9 +50,11 @@ class SmallCnn(Model):
     convs: int = knob(2, low=1, high=4, help="convolutions in each stage")
 
     def build(self, task: Task) -> nn.Module:
-        """Any image size."""
+        """Any image size. ValueError where there are no widths."""
         from cockpit.nets.plain import small_cnn
 
+        if not self.widths:
+            raise ValueError("model small_cnn: widths needs at least one number, as in [32, 64, 128]")
         return started(small_cnn(task, self.widths, self.convs, self.activation.build, self.norm.build), self)
 
 
