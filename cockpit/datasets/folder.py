@@ -34,9 +34,9 @@ def read(path: str, size: int, channels: int | None, test: float, places: Places
         splits["test"], splits["train"] = splits["train"].where(sealed), splits["train"].where(~sealed)
     notes = []
     if layout.strangers:
-        notes.append(
-            f"{len(layout.strangers)} entries that are no images are ignored: {listed(_under(folder, layout.strangers))}"
-        )
+        count = len(layout.strangers)
+        which = "1 entry that is no image is" if count == 1 else f"{count} entries that are no images are"
+        notes.append(f"{which} ignored: {listed(_under(folder, layout.strangers))}")
     pictures, labels = _pictures(splits["train"], folder, size, places, notes)
     channels = channels or max(3 if picture.ndim == 3 else 1 for picture in pictures)
 

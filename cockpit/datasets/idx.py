@@ -67,7 +67,7 @@ def _guarded(path: Path, work: Callable[[], bytes]) -> bytes:
 def _shape(content: bytes, dims: int, path: Path) -> tuple[int, ...]:
     expected = bytes([0, 0, 8, dims])
     if content[:3] == expected[:3] and len(content) > 3 and content[3] != dims:
-        raise DataError(f"{printable(path)} has {content[3]} dimensions where {dims} belong: are images and labels swapped?")
+        raise DataError(f"{printable(path)} has {_dimensions(content[3])} where {dims} belong: are images and labels swapped?")
     if content[:4] != expected:
         raise DataError(
             f"{printable(path)} is no idx file of bytes: "
@@ -76,6 +76,10 @@ def _shape(content: bytes, dims: int, path: Path) -> tuple[int, ...]:
     if len(content) < 4 + 4 * dims:
         raise DataError(f"{printable(path)} is cut short inside its header; {RENEW}")
     return tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, 4 + 4 * dims, 4))
+
+
+def _dimensions(count: int) -> str:
+    return f"{count} dimension{'s' * (count != 1)}"
 
 
 def _md5(data: bytes) -> str:
