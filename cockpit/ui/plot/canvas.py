@@ -40,7 +40,7 @@ class Glyphs:
 
 
 UNICODE = Glyphs(
-    False, {"solid": "──", "dashed": "╌╌", "dotted": "┈┈", "marker": "◆"}, edit="▾", flag="▲", broken="×", grid="┈", cursor="│"
+    False, {"solid": "──", "dashed": "╴╴", "dotted": "┄┄", "marker": "◆"}, edit="▾", flag="▲", broken="×", grid="┈", cursor="│"
 )
 ASCII = Glyphs(
     True, {"solid": "**", "dashed": "--", "dotted": "..", "marker": "@"}, edit="v", flag="^", broken="x", grid=" ", cursor="|"

@@ -152,8 +152,8 @@ def _title(canvas: Canvas, curves: Sequence[Curve], marks: Sequence[Mark], view:
     head = "" if view.cursor is None else f"{view.x_unit} {view.cursor / view.x_scale:.2f}"
     canvas.put(0, 0, head, "title")
     at = len(head) + 2 if head else 0
-    for full_text in (2, 1, 0):
-        entries = [(series, _reading(columns, view, width, full_text)) for series, columns in curves]
+    for detail in (2, 1, 0):
+        entries = [(series, _reading(columns, view, width, detail)) for series, columns in curves]
         if at + sum(len(_entry(series, text, view)) + 2 for series, text in entries) - 2 <= room:
             break
     for series, text in entries:
@@ -175,22 +175,19 @@ def _entry(series: Series, text: str, view: View) -> str:
 
 
 def _reading(columns: Columns, view: View, width: int, detail: int) -> str:
-    """The last value in view, or that at the cursor (mean of its column, and its range); less of it for less `detail`."""
+    """The last value in view, or that at the cursor (mean of its cell, and its range); less of it for less `detail`."""
     dots = view.glyphs.dots[0]
-    until = len(columns.count)
-    if view.cursor is not None:
-        until = ((column_of(view.cursor, view.span, width) or 0) + 1) * dots
-    known = np.flatnonzero(columns.count[:until])
+    cell = width - 1 if view.cursor is None else column_of(view.cursor, view.span, width) or 0
+    known = np.flatnonzero(columns.count[: (cell + 1) * dots])
     if detail == 0 or not len(known):
         return ""
-    at = int(known[-1])
     if view.cursor is None:
-        last = float(columns.last[at])
-        return value_label(last if np.isfinite(last) else float(columns.mean[at]))
-    text = value_label(float(columns.mean[at]))
-    if detail == 2 and columns.low[at] < columns.high[at]:
-        text += f" ({value_label(float(columns.low[at]))} to {value_label(float(columns.high[at]))})"
-    return text
+        last = float(columns.last[known[-1]])
+        return value_label(last if np.isfinite(last) else float(columns.mean[known[-1]]))
+    here = known[known >= cell * dots] if known[-1] >= cell * dots else known[-1:]
+    text = value_label(float(columns.total[here].sum() / columns.count[here].sum()))
+    low, high = float(columns.low[here].min()), float(columns.high[here].max())
+    return f"{text} ({value_label(low)} to {value_label(high)})" if detail == 2 and low < high else text
 
 
 def _marks_at(marks: Sequence[Mark], view: View, width: int) -> list[Mark]:

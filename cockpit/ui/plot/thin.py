@@ -119,7 +119,7 @@ class Thinner:
     def __init__(self) -> None:
         self._asked: tuple[int, Span, bool] | None = None
         self._seen = 0
-        self._witness: tuple[float, ...] = ()
+        self._witness: tuple[str, ...] = ()
         self._columns = empty(0)
 
     def update(self, x: Points, y: Points, columns: int, span: Span, sparse: bool = False) -> Columns:
@@ -135,7 +135,7 @@ class Thinner:
         return self._columns
 
 
-def _witness(x: Points, y: Points, count: int) -> tuple[float, ...]:
-    """Three points that tell whether a run was cut back and trained anew behind our back."""
+def _witness(x: Points, y: Points, count: int) -> tuple[str, ...]:
+    """Three points that tell whether a run was cut back and trained anew behind our back; as text, so that NaN equals NaN."""
     at = (0, count // 2, count - 1) if count else ()
-    return tuple(float(np.nan_to_num(value)) for index in at for value in (x[index], y[index]))
+    return tuple(str(value) for index in at for value in (x[index], y[index]))
