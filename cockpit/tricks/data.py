@@ -1,11 +1,10 @@
-"""Where the images come from."""
+"""Where the images come from. The readers are imported when they read: the screen wants the cards at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
-from cockpit.datasets import cifar, digits, folder, idx_sets, synthetic
 from cockpit.families import Source
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ class Digits(Source):
 
     def read(self, places: Places) -> Dataset:
         """1,438 training images and 359 sealed ones."""
+        from cockpit.datasets import digits
+
         return digits.read()
 
 
@@ -40,6 +41,8 @@ class Mnist(Source):
 
     def read(self, places: Places) -> Dataset:
         """The idx files, plain or gzipped, from anywhere under the data folder."""
+        from cockpit.datasets import idx_sets
+
         return idx_sets.read(idx_sets.MNIST, places)
 
 
@@ -54,6 +57,8 @@ class FashionMnist(Source):
 
     def read(self, places: Places) -> Dataset:
         """The idx files, plain or gzipped, from anywhere under the data folder."""
+        from cockpit.datasets import idx_sets
+
         return idx_sets.read(idx_sets.FASHION_MNIST, places)
 
 
@@ -68,6 +73,8 @@ class Kmnist(Source):
 
     def read(self, places: Places) -> Dataset:
         """The idx files, plain or gzipped, from anywhere under the data folder."""
+        from cockpit.datasets import idx_sets
+
         return idx_sets.read(idx_sets.KMNIST, places)
 
 
@@ -82,6 +89,8 @@ class Cifar10(Source):
 
     def read(self, places: Places) -> Dataset:
         """torchvision's layout: `cifar-10-batches-py` or its archive, anywhere under the data folder."""
+        from cockpit.datasets import cifar
+
         return cifar.read(10, places)
 
 
@@ -96,6 +105,8 @@ class Cifar100(Source):
 
     def read(self, places: Places) -> Dataset:
         """torchvision's layout: `cifar-100-python` or its archive, anywhere under the data folder."""
+        from cockpit.datasets import cifar
+
         return cifar.read(100, places)
 
 
@@ -119,6 +130,8 @@ class Folder(Source):
 
     def read(self, places: Places) -> Dataset:
         """Decode in parallel; the sealed images stay files until they are asked for."""
+        from cockpit.datasets import folder
+
         channels = None if self.channels == "auto" else self.channels
         return folder.read(self.path, self.size, channels, self.test, places)
 
@@ -148,6 +161,8 @@ class Synthetic(Source):
 
     def read(self, places: Places) -> Dataset:
         """Made anew at each call, always the same."""
+        from cockpit.datasets import synthetic
+
         return synthetic.read(
             synthetic.Making(
                 classes=self.classes,
