@@ -67,8 +67,7 @@ def progressing(history: History) -> bool:
     part = min(len(rows) // 4, SAMPLE)
     if part < 5:
         return True
-    ceiling = 1.1 * started.chance_loss
-    old, new = (mean(np.minimum(some, ceiling).astype(np.float64)) for some in (rows[:part], rows[-part:]))
+    old, new = (mean(np.minimum(some, started.chance_loss).astype(np.float64)) for some in (rows[:part], rows[-part:]))
     return significantly_less(new, old, PROGRESS * learnable(history))
 
 

@@ -16,9 +16,10 @@ from cockpit.runs.history import History
     source="Ben Braiek and Khomh 2023, TheDeepChecker (TOSEM); Karpathy 2019, A recipe for training neural networks",
 )
 class BadInitialLoss(Flag):
-    """The loss of the fresh network is far from the loss of equal logits.
+    """The loss of the fresh network is far from the loss of equal logits, and the first steps do not make up for it.
 
-    It clears once training has brought the loss down to that of equal logits.
+    Healthy networks with He weights in the last layer start at up to five times chance and are below it within 40 steps: so
+    only what is out of all bounds is critical at once. It clears when the loss has come down to that of equal logits.
     """
 
     moment: ClassVar[Moment] = "start"
@@ -26,33 +27,40 @@ class BadInitialLoss(Flag):
     of_last: ClassVar[int] = 1
     quiet: ClassVar[int] = 3
 
-    note: float = knob(0.5, above=0, high=10, help="a note when the loss is above chance by more than this share of it")
-    above: float = knob(1.0, above=0, high=100, help="a warning above this share")
-    far_above: float = knob(3.0, above=0, high=1000, help="critical above this share")
+    above: float = knob(
+        1.0, above=0, high=100, help="a note, later a warning, when the loss is above chance by more than this share"
+    )
+    far_above: float = knob(3.0, above=0, high=1000, help="critical above this share, if the first steps do not make up for it")
+    out_of_bounds: float = knob(9.0, above=0, high=1e6, help="critical above this share, before the first step")
+    steps: int = knob(60, low=20, high=100_000, help="steps after the warm-up that may make up for it")
     below: float = knob(0.2, above=0, below=1, help="a note when the loss is below chance by more than this share of it")
-    samples: int = knob(128, low=1, help="training images that must have been measured")
+    samples: int = knob(128, low=1, high=1_000_000, help="training images that must have been measured")
 
     def look(self, history: History) -> Sign | None:
-        """Info, warning or critical above chance, by how far; info below it."""
+        """Looks at the first loss; after some steps also at whether the loss is still above chance."""
         seen = history.measured
         if seen is None or seen.samples < self.samples or not math.isfinite(seen.expected_loss) or seen.expected_loss <= 0:
             return None
         if len(history.steps) and float(last_losses(history, 20).mean()) <= seen.expected_loss:
             return None
         # A hair of tolerance: the limit itself is still in order, whatever the rounding.
-        excess = seen.loss / seen.expected_loss - 1 if math.isfinite(seen.loss) else math.inf
-        if excess <= self.note + 1e-6:
-            return _below(seen.loss, seen.expected_loss) if excess < -self.below - 1e-6 else None
+        excess = (seen.loss / seen.expected_loss - 1 if math.isfinite(seen.loss) else math.inf) - 1e-6
+        if excess <= self.above:
+            return _below(seen.loss, seen.expected_loss) if excess < -self.below - 2e-6 else None
         return Sign(
-            severity=self._severity(excess - 1e-6),
+            severity=self._severity(excess, history),
             headline=f"first loss {seen.loss:.3g}, where equal logits give {seen.expected_loss:.3g}",
             why="A fresh network should be unsure; this one is sure and wrong, and the first epochs only undo that.",
             evidence={"loss": seen.loss, "chance": seen.expected_loss, "samples": float(seen.samples)},
             remedies=choose(history, "start from he_normal weights", init="he_normal") + normalise(history),
         )
 
-    def _severity(self, excess: float) -> Severity:
-        return "critical" if excess > self.far_above else "warning" if excess > self.above else "info"
+    def _severity(self, excess: float, history: History) -> Severity:
+        warm = history.started.warmup_steps if history.started else 0
+        lasting = history.step >= warm + self.steps
+        if excess > self.out_of_bounds or (lasting and excess > self.far_above):
+            return "critical"
+        return "warning" if lasting else "info"
 
 
 def _below(loss: float, chance: float) -> Sign:

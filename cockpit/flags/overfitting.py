@@ -87,7 +87,9 @@ class Overfitting(Flag):
         return gap > max(limit + 1e-6, 2 * accuracy_error(seen.val_accuracy, seen.val_size))
 
     def _accuracy_rises(self, curves: Curves, best: int, seen: Evaluated) -> bool:
-        then, now = curves.val_accuracy[best], curves.val_accuracy[-self.patience :].mean()
+        """Against the later half of the time since the best loss: a rise that has ended is no excuse."""
+        middle = (best + len(curves.val_accuracy) - self.patience) // 2
+        then, now = curves.val_accuracy[middle : -self.patience].mean(), curves.val_accuracy[-self.patience :].mean()
         return bool(now > then + accuracy_error(float(then), seen.val_size))
 
 
