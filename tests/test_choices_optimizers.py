@@ -112,8 +112,8 @@ def test_rmsprops_first_step_is_large() -> None:
 @pytest.mark.parametrize(
     ("name", "knobs", "said"),
     [
-        ("sgd", {"nesterov": True}, "optimizer sgd: nesterov needs a momentum above 0; 0.9 is usual"),
-        ("adamw", {"betas": (0.9,)}, "optimizer adamw: betas takes two numbers, as in [0.9, 0.999]; it has 1"),
+        ("sgd", {"nesterov": True}, "nesterov needs a momentum above 0; 0.9 is usual"),
+        ("adamw", {"betas": (0.9,)}, "betas takes two numbers, as in [0.9, 0.999]; it has 1"),
     ],
 )
 def test_settings_that_do_not_fit_get_a_sentence(name: str, knobs: dict[str, Any], said: str) -> None:

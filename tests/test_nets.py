@@ -15,9 +15,9 @@ from cockpit.nets.vit import Attention, Block, Shape
 
 MODELS = [name for name in family("model") if name != "file"]
 IMPOSSIBLE = {
-    ("lenet", 8): "model lenet: 8x8 images are too small for its two 5x5 convolutions; "
+    ("lenet", 8): "8x8 images are too small for the two 5x5 convolutions of lenet; "
     "the smallest side is 12, and small_cnn takes any size",
-    ("vit", 33): "model vit: patch 4 does not divide 33x33 images; the nearest that does is 3",
+    ("vit", 33): "patch 4 does not divide 33x33 images; the nearest that does is 3",
 }
 
 
@@ -202,14 +202,14 @@ def test_vit_takes_every_norm(norm: str) -> None:
 @pytest.mark.parametrize(
     ("name", "knobs", "said"),
     [
-        ("vit", {"heads": 5}, "model vit: 5 heads do not divide dim 96; the nearest number that does is 4"),
-        ("vit", {"patch": 7}, "model vit: patch 7 does not divide 8x8 images; the nearest that does is 8"),
-        ("lenet", {"widths": (6, 16)}, "model lenet: widths takes four numbers, as in [6, 16, 120, 84]; it has 2"),
-        ("small_cnn", {"widths": ()}, "model small_cnn: widths needs at least one number, as in [32, 64, 128]"),
+        ("vit", {"heads": 5}, "5 heads do not divide dim 96; the nearest number that does is 4"),
+        ("vit", {"patch": 7}, "patch 7 does not divide 8x8 images; the nearest that does is 8"),
+        ("lenet", {"widths": (6, 16)}, "lenet: widths takes four numbers, as in [6, 16, 120, 84]; it has 2"),
+        ("small_cnn", {"widths": ()}, "small_cnn: widths needs at least one number, as in [32, 64, 128]"),
         (
             "small_cnn",
             {"norm": "group", "widths": (12,)},
-            "norm group: 8 groups do not divide 12 channels; the nearest that do is 6",
+            "norm: 8 groups do not divide 12 channels; the nearest that do is 6",
         ),
     ],
 )
@@ -265,24 +265,24 @@ def test_a_file_keeps_its_own_weights_unless_an_init_is_asked_for(own: Path) -> 
 @pytest.mark.parametrize(
     ("name", "factory", "said"),
     [
-        ("my_nets.py", "build", "model file: there is no file {folder}/my_nets.py; did you mean 'my_net.py'?"),
-        ("zzz", "build", "model file: there is no file {folder}/zzz; looked in {folder}"),
-        ("notes.txt", "build", "model file: {folder}/notes.txt is not a Python file; its name must end in .py"),
+        ("my_nets.py", "build", "there is no file {folder}/my_nets.py; did you mean 'my_net.py'?"),
+        ("zzz", "build", "there is no file {folder}/zzz; looked in {folder}"),
+        ("notes.txt", "build", "{folder}/notes.txt is not a Python file; its name must end in .py"),
         (
             "my_net.py",
             "bild",
-            "model file: {folder}/my_net.py has no function or class 'bild'; it defines Mine, build, number, wrong, broken",
+            "{folder}/my_net.py has no function or class 'bild'; it defines Mine, build, number, wrong, broken",
         ),
         (
             "empty.py",
             "build",
-            "model file: {folder}/empty.py has no function or class 'build'; it defines no function and no class",
+            "{folder}/empty.py has no function or class 'build'; it defines no function and no class",
         ),
-        ("my_net.py", "number", "model file: number in {folder}/my_net.py returned int; it must return a torch.nn.Module"),
+        ("my_net.py", "number", "number in {folder}/my_net.py returned int; it must return a torch.nn.Module"),
         (
             "my_net.py",
             "wrong",
-            "model file: wrong in {folder}/my_net.py turns 2 images into shape (2, 11); for 10 classes it must be (2, 10)",
+            "wrong in {folder}/my_net.py turns 2 images into shape (2, 11); for 10 classes it must be (2, 10)",
         ),
     ],
 )

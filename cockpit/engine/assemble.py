@@ -74,7 +74,10 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         raise AssemblyError(f"tricks: {error}") from error
     model = wiring.through("model", model, task)
     groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
-    optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
+    try:
+        optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
+    except ValueError as error:
+        raise AssemblyError(f"optimizer: {error}") from error
     job = Training(
         recipe=recipe,
         task=task,

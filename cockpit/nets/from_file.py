@@ -33,7 +33,7 @@ def from_file(path: str, factory: str, task: Task, activation: MakeActivation, n
     make = _factory(module, path, factory)
     net = make(**_accepted(make, offered))
     if not isinstance(net, nn.Module):
-        raise ValueError(f"model file: {factory} in {path} returned {type(net).__name__}; it must return a torch.nn.Module")
+        raise ValueError(f"{factory} in {path} returned {type(net).__name__}; it must return a torch.nn.Module")
     _check_output(net, task, f"{factory} in {path}")
     return net
 
@@ -42,10 +42,10 @@ def _run(path: Path) -> ModuleType:
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [file.name for file in path.absolute().parent.glob("*.py")], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"looked in {path.absolute().parent}"
-        raise ValueError(f"model file: there is no file {path}; {hint}")
+        raise ValueError(f"there is no file {path}; {hint}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"model file: {path} is not a Python file; its name must end in .py")
+        raise ValueError(f"{path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -57,7 +57,7 @@ def _factory(module: ModuleType, path: str, name: str) -> Callable[..., Any]:
         return found
     own = [key for key, item in vars(module).items() if callable(item) and getattr(item, "__module__", None) == module.__name__]
     hint = f"it defines {', '.join(own)}" if own else "it defines no function and no class"
-    raise ValueError(f"model file: {path} has no function or class {name!r}; {hint}")
+    raise ValueError(f"{path} has no function or class {name!r}; {hint}")
 
 
 def _accepted(make: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +76,4 @@ def _check_output(net: nn.Module, task: Task, name: str) -> None:
     shape = tuple(getattr(output, "shape", ()))
     if shape != (2, task.classes):
         said = f"shape {shape}" if shape else type(output).__name__
-        raise ValueError(
-            f"model file: {name} turns 2 images into {said}; for {task.classes} classes it must be {(2, task.classes)}"
-        )
+        raise ValueError(f"{name} turns 2 images into {said}; for {task.classes} classes it must be {(2, task.classes)}")

@@ -48,7 +48,7 @@ def lenet(
     side = min(task.height, task.width)
     if side < LENET_SIDE:
         raise ValueError(
-            f"model lenet: {task.height}x{task.width} images are too small for its two 5x5 convolutions; "
+            f"{task.height}x{task.width} images are too small for the two 5x5 convolutions of lenet; "
             f"the smallest side is {LENET_SIDE}, and small_cnn takes any size"
         )
     pad = 2 if side < 32 else 0

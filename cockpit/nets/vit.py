@@ -34,12 +34,12 @@ class Shape:
         common = math.gcd(task.height, task.width)
         if common % self.patch:
             raise ValueError(
-                f"model vit: patch {self.patch} does not divide {task.height}x{task.width} images; "
+                f"patch {self.patch} does not divide {task.height}x{task.width} images; "
                 f"the nearest that does is {nearest_divisor(common, self.patch)}"
             )
         if self.dim % self.heads:
             raise ValueError(
-                f"model vit: {self.heads} heads do not divide dim {self.dim}; "
+                f"{self.heads} heads do not divide dim {self.dim}; "
                 f"the nearest number that does is {nearest_divisor(self.dim, self.heads)}"
             )
         return (task.height // self.patch) * (task.width // self.patch)

@@ -201,6 +201,7 @@ class Sigmoid(Activation):
     "identity",
     when="To see what depth is worth without a non-linearity.",
     beware="The network stays linear however deep it is.",
+    source="Goodfellow et al. 2016, Deep Learning, section 6.1",
 )
 class Identity(Activation):
     """x itself: no non-linearity."""

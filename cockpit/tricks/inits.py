@@ -172,6 +172,7 @@ class TruncNormal002(Init):
     "uniform",
     when="To compare with what was usual before 2010.",
     beware="The bound does not know the width: too much for wide layers, too little for narrow ones.",
+    source="Goodfellow et al. 2016, Deep Learning, section 8.4",
 )
 class Uniform(Init):
     """Uniform between -bound and bound, whatever the width."""
@@ -189,6 +190,7 @@ class Uniform(Init):
     "torch_default",
     when="To repeat a plain PyTorch script number for number.",
     beware="Std 1/sqrt(3 in), well under He's sqrt(2/in); biases are random too.",
+    source="PyTorch, torch.nn.Linear.reset_parameters",
 )
 class TorchDefault(Init):
     """Leave weights and biases as PyTorch made them: uniform within 1/sqrt(in)."""
@@ -203,6 +205,7 @@ class TorchDefault(Init):
     "zeros",
     when="To see why weights must differ.",
     beware="Only the last bias moves: the network learns how frequent each class is, and nothing else.",
+    source="Goodfellow et al. 2016, Deep Learning, section 8.4",
 )
 class Zeros(Init):
     """Every weight 0."""
@@ -218,6 +221,7 @@ class Zeros(Init):
     "constant",
     when="To see why weights must differ.",
     beware="All units of a layer stay equal for ever, though the loss may fall.",
+    source="Goodfellow et al. 2016, Deep Learning, section 8.4",
 )
 class Constant(Init):
     """Every weight the same number."""

@@ -54,7 +54,7 @@ class SmallCnn(Model):
         from cockpit.nets.plain import small_cnn
 
         if not self.widths:
-            raise ValueError("model small_cnn: widths needs at least one number, as in [32, 64, 128]")
+            raise ValueError("small_cnn: widths needs at least one number, as in [32, 64, 128]")
         return started(small_cnn(task, self.widths, self.convs, self.activation.build, self.norm.build), self)
 
 
@@ -78,7 +78,7 @@ class LeNet(Model):
         from cockpit.nets.plain import lenet
 
         if len(self.widths) != 4:
-            raise ValueError(f"model lenet: widths takes four numbers, as in [6, 16, 120, 84]; it has {len(self.widths)}")
+            raise ValueError(f"lenet: widths takes four numbers, as in [6, 16, 120, 84]; it has {len(self.widths)}")
         return started(lenet(task, self.widths, self.pool, self.activation.build, self.norm.build), self)
 
 
@@ -132,6 +132,7 @@ class Vit(Model):
     "file",
     when="You have a network of your own.",
     beware="Runs the code in the file with your rights: only for files that you have read.",
+    source="your own file",
 )
 class File(Model):
     """A network from your Python file: a function or class that returns a torch.nn.Module.

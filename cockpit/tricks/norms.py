@@ -35,6 +35,7 @@ class BatchNorm(Norm):
     "none",
     when="Small networks, or to see what a norm layer is worth.",
     beware="Deep networks then need a fitting initialisation, warm-up and often gradient clipping.",
+    source="He et al. 2015, arXiv 1502.01852, which trains 30 layers so",
 )
 class NoNorm(Norm):
     """No normalisation."""
@@ -84,7 +85,5 @@ class GroupNorm(Norm):
 
         if channels % self.groups:
             nearest = nearest_divisor(channels, self.groups)
-            raise ValueError(
-                f"norm group: {self.groups} groups do not divide {channels} channels; the nearest that do is {nearest}"
-            )
+            raise ValueError(f"norm: {self.groups} groups do not divide {channels} channels; the nearest that do is {nearest}")
         return nn.GroupNorm(self.groups, channels, eps=self.eps)

@@ -36,14 +36,8 @@ class Sgd(Optimizer):
         from torch import optim
 
         if self.nesterov and not self.momentum:
-            raise ValueError("optimizer sgd: nesterov needs a momentum above 0; 0.9 is usual")
-        return optim.SGD(
-            _rated(groups, self.lr),
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+            raise ValueError("nesterov needs a momentum above 0; 0.9 is usual")
+        return optim.SGD(_rated(groups, self.lr), **self.options())
 
 
 @dataclass(frozen=True)
@@ -55,12 +49,11 @@ class AdamLike(Optimizer):
     eps: float = knob(1e-8, above=0, high=1, help="added to the root of the second moment")
     amsgrad: bool = knob(False, help="divide by the largest second moment so far")
 
-    def _settings(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
+        """As the base says. ValueError where betas is no pair."""
         if len(self.betas) != 2:
-            raise ValueError(
-                f"optimizer {self.card.name}: betas takes two numbers, as in [0.9, 0.999]; it has {len(self.betas)}"
-            )
-        return {"lr": self.lr, "betas": self.betas, "eps": self.eps, "amsgrad": self.amsgrad}
+            raise ValueError(f"betas takes two numbers, as in [0.9, 0.999]; it has {len(self.betas)}")
+        return super().options()
 
 
 @card(
@@ -78,7 +71,7 @@ class Adam(AdamLike):
         """torch.optim.Adam."""
         from torch import optim
 
-        return optim.Adam(_rated(groups, self.lr), weight_decay=self.weight_decay, **self._settings())
+        return optim.Adam(_rated(groups, self.lr), **self.options())
 
 
 @card(
@@ -96,7 +89,7 @@ class AdamW(AdamLike):
         """torch.optim.AdamW."""
         from torch import optim
 
-        return optim.AdamW(_rated(groups, self.lr), weight_decay=self.weight_decay, **self._settings())
+        return optim.AdamW(_rated(groups, self.lr), **self.options())
 
 
 @card(
@@ -119,12 +112,4 @@ class RmsProp(Optimizer):
         """torch.optim.RMSprop."""
         from torch import optim
 
-        return optim.RMSprop(
-            _rated(groups, self.lr),
-            lr=self.lr,
-            alpha=self.alpha,
-            momentum=self.momentum,
-            centered=self.centered,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-        )
+        return optim.RMSprop(_rated(groups, self.lr), **self.options())

@@ -22,6 +22,7 @@ def _line(start: float, end: float, progress: float) -> float:
     "constant",
     when="Quick looks, range tests, and tricks that average the weights instead of lowering the rate.",
     beware="The last percent of accuracy usually comes from lowering the rate.",
+    source="Robbins & Monro 1951, who ask for a rate that falls",
 )
 class Constant(Schedule):
     """The rate stays."""
@@ -101,6 +102,7 @@ class Cosine(Schedule):
     "linear",
     when="As good as cosine in short runs, and simpler.",
     beware="A run that is cut short never sees the small rates.",
+    source="Goodfellow et al. 2016, Deep Learning, section 8.3.1",
 )
 class Linear(Schedule):
     """A straight line from the full rate to a share of it."""
