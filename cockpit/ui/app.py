@@ -22,8 +22,9 @@ Starter = Callable[[RunDir], None]
 
 
 class CockpitApp(App[None]):
-    """Everywhere"""
+    """The cockpit in a terminal."""
 
+    HELP_TITLE = "Everywhere"
     TITLE = "cockpit"
     CSS_PATH = "cockpit.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-medium"), (116, "-wide")]
@@ -32,6 +33,7 @@ class CockpitApp(App[None]):
         Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Quit; a live run may go on without the screen"),
         Binding("question_mark,f1", "keys", "Help", key_display="?", tooltip="Every key that works here"),
         Binding("ctrl+t", "change_theme", "Theme", show=False, tooltip="Choose other colours"),
+        Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="Search every action by its name"),
         Binding("ctrl+l", "redraw", "Redraw", show=False, tooltip="Draw the whole screen again"),
     ]
 

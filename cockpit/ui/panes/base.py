@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
@@ -13,7 +12,6 @@ class Pane(Vertical):
     """A titled part of the cockpit screen."""
 
     TITLE: ClassVar[str] = ""
-    KEYS: ClassVar[list[BindingType]] = []
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="pane")

@@ -100,6 +100,7 @@ class RatesPane(CurvePane):
     """Learning rate, gradient norm, update ratio or speed."""
 
     TITLE = "Rates"
+    HELP_TITLE = "Small plot"
     BINDINGS = [
         Binding(str(number), f"tab({number})", tab.capitalize(), show=False) for number, tab in enumerate(RATES, start=1)
     ]
@@ -114,9 +115,14 @@ class RatesPane(CurvePane):
         tabs = [Content.styled(tab, "bold reverse" if at == self._tab else "") for at, tab in enumerate(self.TABS)]
         self.border_title = Content(" · ").join(tabs)
 
+    @property
+    def shown_tab(self) -> str:
+        """The name of the tab that is open."""
+        return self.TABS[self._tab]
+
     def draw(self, part: Curves) -> None:
         """Hand the curve of the tab on."""
-        shown = [series for tab, series in part.rates if tab == self.TABS[self._tab]]
+        shown = [series for tab, series in part.rates if tab == self.shown_tab]
         self.hand_on(shown, part)
 
     def action_tab(self, number: int) -> None:

@@ -22,6 +22,7 @@ class FlagsPane(Pane):
     """What is wrong, why it matters, and what can be done."""
 
     TITLE = "[u]F[/u]lags"
+    HELP_TITLE = "Flags"
     BINDINGS = [
         Binding("1", "remedy(1)", "Remedy", tooltip="Show and apply the first remedy; 2 to 4 the others"),
         *(Binding(str(number), f"remedy({number})", show=False) for number in (2, 3, 4)),

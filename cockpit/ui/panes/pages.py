@@ -23,16 +23,18 @@ class PageName(Static):
         page: str
 
     def __init__(self, page: str) -> None:
-        self.page = page
+        self.page, self._count = page, 0
         super().__init__(self._text())
 
-    def _text(self, count: int = 0) -> Content:
+    def _text(self) -> Content:
         at = self.page.index(PAGES[self.page])
-        return Content(self.page + (f" {count}" if count else "")).stylize("underline", at, at + 1)
+        return Content(self.page + (f" {self._count}" if self._count else "")).stylize("underline", at, at + 1)
 
     def count(self, number: int) -> None:
         """A number behind the name: how many wait there."""
-        self.update(self._text(number))
+        if number != self._count:
+            self._count = number
+            self.update(self._text())
 
     def on_click(self, event: Click) -> None:
         """Open the page."""

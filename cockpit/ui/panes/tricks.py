@@ -18,6 +18,7 @@ class TricksPane(Pane):
     """What the recipe holds, and what it could."""
 
     TITLE = "[u]T[/u]ricks"
+    HELP_TITLE = "Tricks"
     BINDINGS = [
         Binding("enter,space", "act", "Toggle or choose", key_display="space"),
         Binding("e", "knobs", "Edit knobs", tooltip="Edit the knobs of the selected trick"),

@@ -7,9 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from cockpit.ui.helm import Helm
+from cockpit.ui.model.layout import COLUMNS, PLOTS, shown_panes
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.panes.curves import AccuracyPane, LossPane, RatesPane
@@ -22,8 +23,8 @@ from cockpit.ui.panes.pages import PAGES, PageName, Pages
 from cockpit.ui.panes.summary import SummaryBox
 from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.screens.orders import Orders
+from cockpit.ui.widgets.key_line import KeyLine
 
-PLOTS = ("loss", "accuracy", "rates")
 SHOWN = ("tricks", "flags", "layers")
 """Pages whose keys stand in the footer; the help screen lists them all."""
 ALLOWED: dict[str, Callable[[View], bool]] = {
@@ -77,11 +78,11 @@ class CockpitScreen(Orders):
                 yield FlagsPane(id="flags")
                 yield LayersPane(id="layers")
                 yield MachinePane(id="machine")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Draw what is known, then keep looking."""
-        self._turn_to("plots")
+        self._arrange()
         self._tick()
         self.query_one(LossPane).focus()
 
@@ -102,7 +103,7 @@ class CockpitScreen(Orders):
             self.query_one(SummaryBox).show(view)
             for pane in self.query(Pane):
                 pane.show(view)
-            self.query_one(Pages).mark(self._page, sum(not found.cleared for found in view.findings))
+            self._mark_pages()
         if view.state != before or before == "ready":
             self.refresh_bindings()
 
@@ -119,21 +120,29 @@ class CockpitScreen(Orders):
             return False  # a host in this process begins runs only
         return ALLOWED[action](self.helm.view) if action in ALLOWED else True
 
-    def _turn_to(self, page: str) -> None:
-        self._page = page
-        for name in PAGES:
-            self.set_class(name == page, f"page-{name}")
-        for at, name in enumerate(PLOTS):
-            self.set_class(at == self._plot, f"plot-{name}")
-        self.query_one(Pages).mark(page, sum(not found.cleared for found in self.helm.view.findings))
+    def on_resize(self) -> None:
+        """Show what fits."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        shown = shown_panes(*self.app.size, self._page, PLOTS[self._plot])
+        for column, panes in COLUMNS.items():
+            _display(self.query_one(f"#{column}"), not shown.isdisjoint(panes))
+            for pane in panes:
+                _display(self.query_one(f"#{pane}"), pane in shown)
+        self._mark_pages()
+
+    def _mark_pages(self) -> None:
+        self.query_one(Pages).mark(self._page, sum(not found.cleared for found in self.helm.view.findings))
 
     def action_page(self, page: str) -> None:
         """Go to a page; plots again goes to the next plot."""
         if page == "plots" and self._page == "plots":
             self._plot = (self._plot + 1) % len(PLOTS)
-        self._turn_to(page)
+        self._page = page
+        self._arrange()
         pane = self.query_one(f"#{PLOTS[self._plot] if page == 'plots' else page}", Pane)
-        self.call_after_refresh(pane.take_focus)
+        pane.take_focus()
 
     def on_page_name_picked(self, message: PageName.Picked) -> None:
         """A page's name was clicked."""
@@ -144,4 +153,11 @@ class CockpitScreen(Orders):
         if self.query_one(RatesPane).display:
             self.query_one(RatesPane).next_tab()
         self._plot = PLOTS.index("rates")
-        self._turn_to("plots")
+        self._page = "plots"
+        self._arrange()
+
+
+def _display(node: Widget, shown: bool) -> None:
+    """Setting what is set already would lay the screen out again."""
+    if node.display is not shown:
+        node.display = shown

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cockpit.ui.screens.launch_lines import BANNER, RUNS_SHOWN, heading, order, preset_line, run_line
+from cockpit.ui.widgets.key_line import KeyLine
 
 if TYPE_CHECKING:
     from cockpit.recipe import Preset
@@ -40,7 +41,7 @@ class LaunchScreen(Screen[None]):
         yield Static(BANNER, id="banner")
         yield Input(placeholder="filter: words of a name, a purpose or a state", compact=True)
         yield OptionList(id="choices", markup=False, compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """The first frame needs no recipe and no run; both are read behind it."""

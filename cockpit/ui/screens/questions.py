@@ -36,9 +36,9 @@ def consent(path: str) -> Ask:
 def vault(looks: int) -> Ask:
     """Opening the sealed test set."""
     text = (
-        "The test set says how well the network does on images that no decision was made with. Each time you look and then "
-        "change something, its score becomes a little more of a promise you made to yourself: choosing a recipe by its test "
-        "score makes that score worthless, and reporting it then is not allowed in any honest comparison.\n\n"
+        "The test set tells how well the network does on images that no decision was made with. Each look that is followed by "
+        "a change turns it into one more validation set: a recipe chosen by its test score has a test score that means "
+        "nothing, and it must not be reported.\n\n"
         "Choose by validation. Open the vault once, when you are done. "
         f"This run has {looks} look{'' if looks == 1 else 's'} so far; each is written to its ledger and shown from then on."
     )
