@@ -59,10 +59,10 @@ class Judge:
         return self.rows()
 
     def final(self) -> list[Finding]:
-        """Call when the run ends: what one look suffices for (a loss that is not finite) is also seen between two blocks."""
+        """Call when the run ends: what one look proves (a loss that is not finite) is also seen between two blocks."""
         found = self.rows()
         seen = self._narrowed(self._history.step, len(self._history.evaluations))
-        return found + self._look(("rows",), seen, only_at_once=True)
+        return found + self._look(("rows",), seen, only_proof=True)
 
     def catch_up(self) -> None:
         """After a resume: look again at all that counts, in silence; what holds is what the log says."""
@@ -73,7 +73,7 @@ class Judge:
         for watch in self._watches:
             watch.level = _rank(self._active.get(watch.id))
 
-    def _look(self, moments: tuple[Moment, ...], seen: History, *, only_at_once: bool = False) -> list[Finding]:
+    def _look(self, moments: tuple[Moment, ...], seen: History, *, only_proof: bool = False) -> list[Finding]:
         found: list[Finding] = []
         for watch in self._watches:
             flag = watch.flag
@@ -82,9 +82,12 @@ class Judge:
             explained = any(_rank(self._active.get(cause)) > _INFO for cause in flag.causes)
             if explained:
                 watch.window.clear()
-            if flag.moment not in moments or resting or explained or (only_at_once and flag.needed > 1):
+            if flag.moment not in moments or resting or explained:
                 continue
-            finding = watch.take(flag.look(seen), seen)
+            sign = flag.look(seen)
+            if only_proof and not (sign and sign.conclusive):
+                continue
+            finding = watch.take(sign, seen)
             if isinstance(finding, Flagged):
                 self._active[finding.id] = finding
             elif finding:

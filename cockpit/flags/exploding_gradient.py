@@ -1,6 +1,6 @@
 """Gradients that outgrow themselves and take the loss along."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from cockpit.flags._shared import (
 )
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
-from cockpit.runs.tables import Rows
 
 RECENT = 5
 """Measured steps that are judged against those before them."""
@@ -28,6 +27,18 @@ BASELINE = 100
 """Measured steps before them that make the baseline."""
 FEW = 10
 """Fewer measured steps than this are no baseline."""
+BOUND = 5.0
+"""A loss so many times that of the fresh network is out of all bounds: healthy networks stayed below 1.2 times."""
+
+
+class Growth(NamedTuple):
+    """What grew, and whether one look at it is proof."""
+
+    norm: float
+    usual: float
+    loss: float
+    before: float
+    proof: bool
 
 
 WARM_UP = Remedy(label="raise the learning rate over the first epoch", edits=(("schedule.warmup_epochs", "1"),))
@@ -42,11 +53,11 @@ WARM_UP = Remedy(label="raise the learning rate over the first epoch", edits=(("
 class ExplodingGradient(Flag):
     """The gradient norm is many times its usual size while the loss is up.
 
-    Usual is the median of the 100 measured steps before, or that of the first three if it is smaller.
+    Usual is the median of the 100 measured steps before, or the norm of the very first step if that is smaller. Where the
+    loss is five times that of the fresh network as well, one look is proof, in the first steps too.
     """
 
     moment: ClassVar[Moment] = "rows"
-    causes: ClassVar[tuple[str, ...]] = ("non_finite",)
 
     factor: float = knob(10.0, above=1, high=1e6, help="times the usual gradient norm")
     rise: float = knob(0.2, low=0, high=100, help="share by which the loss must be above what it was")
@@ -54,26 +65,54 @@ class ExplodingGradient(Flag):
     def look(self, history: History) -> Sign | None:
         """Critical where the loss is far above chance as well."""
         started = history.started
-        if started is None or not settled(history):
+        if started is None:
             return None
-        loss = _loss_up(history, self.rise)
-        if loss is None:
+        seen = _blown_up(history, self.factor) or (_outgrown(history, self.factor, self.rise) if settled(history) else None)
+        if seen is None:
             return None
-        rows = sampled(history, RECENT + BASELINE)
-        if len(rows) < RECENT + FEW:
-            return None
-        usual = _usual(history, rows)
-        recent = rows["grad_norm"][-RECENT:]
-        if not usual > 0 or np.count_nonzero(recent > self.factor * usual * (1 + 1e-6)) < 3:
-            return None
-        times = float(np.median(recent)) / usual
         return Sign(
-            severity="critical" if loss[1] > 1.5 * started.chance_loss else "warning",
-            headline=f"gradient norm {times:.3g} times its usual {usual:.3g}, loss up from {loss[0]:.3g} to {loss[1]:.3g}",
+            severity="critical" if seen.proof or seen.loss > 1.5 * started.chance_loss else "warning",
+            headline=f"gradient norm {seen.norm / seen.usual:.3g} times its usual {seen.usual:.3g}, "
+            f"loss up from {seen.before:.3g} to {seen.loss:.3g}",
             why="Steps this large throw the weights about instead of improving them; the next stop is NaN.",
-            evidence={"gradient norm": float(np.median(recent)), "usual": usual, "loss": loss[1], "loss before": loss[0]},
-            remedies=_remedies(history, usual),
+            evidence={"gradient norm": seen.norm, "usual": seen.usual, "loss": seen.loss, "loss before": seen.before},
+            remedies=_remedies(history, seen.usual),
+            conclusive=seen.proof,
         )
+
+
+def _blown_up(history: History, factor: float) -> Growth | None:
+    """Three of five measured steps, some time in the last two blocks, with gradient and loss out of all bounds."""
+    fresh = max(history.measured.loss if history.measured else 0.0, history.started.chance_loss if history.started else 0.0)
+    rows = sampled(history, 20 + RECENT)
+    if not len(rows) or (rows["loss"] <= BOUND * fresh).all():
+        return None
+    usual = _first(history)
+    wild = (rows["grad_norm"] > factor * usual) & ~(rows["loss"] <= BOUND * fresh)
+    if np.convolve(wild, np.ones(RECENT)).max(initial=0) < 3:
+        return None
+    worst = rows[wild]
+    return Growth(float(np.median(worst["grad_norm"])), usual, float(np.median(worst["loss"])), fresh, proof=True)
+
+
+def _outgrown(history: History, factor: float, rise: float) -> Growth | None:
+    """Three of the last five measured steps with a gradient too large, and the loss significantly up."""
+    loss = _loss_up(history, rise)
+    rows = sampled(history, RECENT + BASELINE)
+    if loss is None or len(rows) < RECENT + FEW:
+        return None
+    usual = min(float(np.median(rows["grad_norm"][:-RECENT])), _first(history))
+    recent = rows["grad_norm"][-RECENT:]
+    if not usual > 0 or np.count_nonzero(recent > factor * usual * (1 + 1e-6)) < 3:
+        return None
+    return Growth(float(np.median(recent)), usual, loss[1], loss[0], proof=False)
+
+
+def _first(history: History) -> float:
+    """The gradient norm of the first measured step that has one."""
+    early = history.steps["grad_norm"][:20]
+    known = early[np.isfinite(early) & (early > 0)]
+    return float(known[0]) if len(known) else float("inf")
 
 
 def _loss_up(history: History, rise: float) -> tuple[float, float] | None:
@@ -87,17 +126,10 @@ def _loss_up(history: History, rise: float) -> tuple[float, float] | None:
     if history.measured:
         before = min(before, history.measured.loss)
     by = max(rise * before, 0.1 * learnable(history)) * (1 + 1e-6)
-    if not means[-1] > before + by:
+    if not before + by < means[-1] < np.inf:
         return None
     now = mean(blocks[-1])
     return (before, now.value) if significantly_less(Mean(before, now.error), now, by) else None
-
-
-def _usual(history: History, rows: Rows) -> float:
-    first = history.steps["grad_norm"][:3]
-    early = first[np.isfinite(first)]
-    before = float(np.median(rows["grad_norm"][:-RECENT]))
-    return min(before, float(np.median(early))) if len(early) else before
 
 
 def _remedies(history: History, usual: float) -> tuple[Remedy, ...]:

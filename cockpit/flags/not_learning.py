@@ -32,7 +32,7 @@ class NotLearning(Flag):
     moment: ClassVar[Moment] = "evaluation"
     needed: ClassVar[int] = 2
     of_last: ClassVar[int] = 3
-    quiet: ClassVar[int] = 2
+    quiet: ClassVar[int] = 4
     causes: ClassVar[tuple[str, ...]] = (
         "non_finite",
         "dead_relu",
