@@ -66,6 +66,16 @@ def test_values_that_no_axis_can_hold() -> None:
     assert wide is not None and wide.low >= 1e-13
 
 
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("values", [[1.0, 1.0 + 3e-16], [0.0, 5e-324, 1.0], [-1e308, 1e308, 1.0, 2.0], [1e308, 3.0]])
+def test_values_at_the_limits_of_arithmetic(values: list[float], log: bool) -> None:
+    axis = value_axis(np.array(values), log)
+    assert axis is not None and axis.low < axis.high and np.isfinite(axis.share(np.array(values))).all()
+    assert 1 <= len(axis.ticks(5)) <= 6
+    alone = value_axis(np.array([0.0, 5e-324]), log)
+    assert alone is None if log else alone is not None
+
+
 def test_the_axis_of_a_run_without_a_plan_grows_seldom() -> None:
     ends = [grown(float(step)) for step in range(1, 10_001)]
     assert all(end >= step for step, end in enumerate(ends, 1))

@@ -122,6 +122,14 @@ async def test_keys_change_the_picture_and_back() -> None:
         assert app.rows() == plain
 
 
+async def test_a_run_longer_than_planned_stays_on_the_plot() -> None:
+    app = Board()
+    async with app.run_test(size=(100, 20)) as pilot:
+        app.plot.show(curves(500), x_max=400, x_scale=100)
+        await pilot.pause()
+        assert app.rows()[-1].split() == ["epoch", "0", "1", "2", "3", "4", "5"]
+
+
 async def test_the_mouse_reads_out_and_zooms() -> None:
     app = Board()
     async with app.run_test(size=(100, 20)) as pilot:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 DECADES = 12
 """A logarithmic axis shows no more: what is smaller lies on its floor."""
 
+HUGE = 1e300
+"""Beyond it, or below its inverse, the arithmetic of an axis would overflow; such a value lies on the edge."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -32,14 +35,15 @@ class Axis:
 
 def value_axis(values: NDArray[np.float64], log: bool, ticks_wanted: int = 5) -> Axis | None:
     """The axis that holds all finite values; None where there is none to show (or, on a logarithmic axis, none above 0)."""
-    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    values = values[(np.abs(values) < HUGE) & ((values > 1 / HUGE) | (not log))]
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
     if log:
         return _log_axis(low, high)
-    if low == high:
-        margin = abs(low) * 0.1 or 1.0
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-12 * size or size < 1 / HUGE:
+        margin = 0.1 * size if size > 1 / HUGE else 1.0
         return Axis(low - margin, high + margin)
     half = nice_step(high - low, ticks_wanted) / 2
     return Axis(math.floor(low / half + 1e-9) * half, math.ceil(high / half - 1e-9) * half)

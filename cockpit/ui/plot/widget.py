@@ -71,7 +71,8 @@ class CurvePlot(Widget):
         self._x_scale, self._x_unit, self._y_unit = x_scale, x_unit, y_unit
         kept = {curve.label for curve in self._series}
         self._thinners = {label: thinner for label, thinner in self._thinners.items() if label in kept}
-        self.set_reactive(CurvePlot.window, self.window.of(x_max or grown(self._newest())))
+        length = max(x_max, self._newest()) if x_max else grown(self._newest())
+        self.set_reactive(CurvePlot.window, self.window.of(length))
         self._redraw()
 
     # What the keys do.
