@@ -110,7 +110,7 @@ def _noise(losses: Floats) -> float:
 
 def _train_falls(curves: Curves, best: int, history: History) -> bool:
     then, now = curves.train_loss[best], curves.train_loss[-1]
-    return bool(then - now > max(0.05 * then, 0.005 * learnable(history)))
+    return bool(then - now > max(0.05 * then, 0.0005 * learnable(history)))
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
