@@ -17,7 +17,7 @@ from cockpit.runs.mailbox import take
 from cockpit.ui import helm as helms
 from cockpit.ui.app import CockpitApp
 from cockpit.ui.panes.pages import PageName
-from cockpit.ui.panes.curves import RatesPane
+from cockpit.ui.panes.rates import RatesPane
 from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.plot.widget import CurvePlot
 from cockpit.ui.screens.ask import Ask
@@ -330,7 +330,7 @@ async def test_sizes(runs: Path, size: tuple[int, int], pages: bool, shown: int)
 async def test_pages_are_clicked(runs: Path) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.click([name for name in app.screen.query(PageName) if name.page == "flags"][0])
+        await pilot.click(next(name for name in app.screen.query(PageName) if name.page == "flags"))
         assert app.screen.query_one("#flags").size.area
 
 
@@ -367,11 +367,24 @@ async def test_a_palette_command_is_run(runs: Path) -> None:
         assert orders(run) == [("checkpoint", {})]
 
 
-async def test_nothing_is_drawn_where_nothing_is_new(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_drawn_where_nothing_is_new(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE):
+    async with app.run_test(size=WIDE) as pilot:
         assert isinstance(app.screen, CockpitScreen)
-        assert app.screen.helm.poll() is False
+        helm = app.screen.helm
+        await until(pilot, lambda: helm.later is not None)
+        assert helm.poll() is False
         ui_canned.tell(run, ev.Noted(step=1, text="news"))
-        assert app.screen.helm.poll() is True
+        assert helm.poll() is True
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24)])
+async def test_a_terminal_without_unicode_is_served(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    app = opened(runs, run=ui_canned.write_run(runs))
+    async with app.run_test(size=size) as pilot:
+        for key in "ptflam":
+            await pilot.press(key)
+            lines = app.screen._compositor.render_strips()
+            assert [line.text for line in lines if not line.text.isascii()] == []

@@ -1,6 +1,8 @@
 """The view logic of the screen, without a screen."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,10 @@ from cockpit.ui.model.data import data
 from cockpit.ui.model.findings import findings, orders
 from cockpit.ui.model.launch import ago, run_row
 from cockpit.ui.model.layers import layers
+from cockpit.ui.model.layout import shown_panes
 from cockpit.ui.model.run import header, machine, summary
 from cockpit.ui.model.tricks import TrickRow, rows
+from cockpit.ui.panes.header import header_content
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +192,8 @@ def test_summary_stands_only_after_the_end(runs: Path) -> None:
     assert lines["best"].startswith("epoch 4")
     assert lines["flags"] == "overfitting"
     assert lines["waiting"] == "2 edits for the next run"
-    assert str(run.path) in lines["weights"]
+    assert lines["weights"] == "checkpoints/best.pt"
+    assert lines["folder"] == str(run.path)
     assert "u resume" in shown.keys
 
 
@@ -206,3 +211,32 @@ def test_a_run_in_the_list(runs: Path) -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(5, "just now"), (125, "2 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")])
 def test_ages(seconds: float, said: str) -> None:
     assert ago(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("size", "page", "plot", "shown"),
+    [
+        ((160, 48), "flags", "loss", "data tricks loss accuracy rates flags layers machine"),
+        ((120, 30), "plots", "rates", "data tricks loss rates flags layers machine"),
+        ((80, 24), "plots", "loss", "loss accuracy"),
+        ((80, 24), "tricks", "loss", "tricks"),
+        ((80, 12), "plots", "accuracy", "accuracy"),
+        ((40, 12), "plots", "rates", "rates"),
+        ((40, 12), "machine", "rates", "machine"),
+    ],
+)
+def test_what_a_size_has_room_for(size: tuple[int, int], page: str, plot: str, shown: str) -> None:
+    assert shown_panes(*size, page, plot) == set(shown.split())
+
+
+@pytest.mark.parametrize("width", [20, 38, 58, 78, 100, 158, 300])
+def test_the_header_fits_on_one_line(runs: Path, width: int) -> None:
+    line = header_content(header("a_rather_long_name_of_a_run", "7f3a", "running", canned(runs)), width)
+    assert line.cell_length <= width or width < 40
+    assert "training" in line.plain
+
+
+def test_the_first_frame_needs_neither_torch_nor_numpy() -> None:
+    code = "import sys, cockpit.ui.app, cockpit.ui.screens.launch; print(sorted({'torch', 'numpy', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

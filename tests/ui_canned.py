@@ -68,19 +68,24 @@ def story(epochs: int) -> list[ev.Event]:
             ev.Evaluated(
                 t=NOW - 300 + epoch * 30, step=step, epoch=epoch, train_loss=train, train_accuracy=1 - train / 3, val_loss=val,
                 val_accuracy=1 - val / 3.4, probe_size=2000, val_size=6000, best=epoch <= 4,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     if epochs >= 3:
         said.append(ev.Edited(step=3 * STEPS_PER_EPOCH, path="optimizer.lr", old="0.1", new="0.05", live=True))
     if epochs >= 7:
-        early = ev.Flagged(step=400, id="dead_relu", severity="info", epoch=0.95, headline="11 % of the units of head.1 are dead")
+        early = ev.Flagged(step=400, id="dead_relu", severity="info", epoch=0.95, headline="11 % of head.1 are dead")
         said += [early, ev.Cleared(step=1200, id="dead_relu"), overfitting(7 * STEPS_PER_EPOCH)]
         said.append(ev.Checkpointed(step=4 * STEPS_PER_EPOCH, path="checkpoints/best.pt", reason="best"))
     return said
 
 
 def write_run(
-    root: Path, *, epochs: float = 7, state: State | None = "running", more: tuple[ev.Event, ...] = (), name: str = "fashion_cnn"
+    root: Path,
+    *,
+    epochs: float = 7,
+    state: State | None = "running",
+    more: tuple[ev.Event, ...] = (),
+    name: str = "fashion_cnn",
 ) -> RunDir:
     """A run directory after so many epochs; `state` is the heartbeat of this living process, None writes none."""
     run = RunDir(root / f"2026-01-02_030405_{name}_7f3a")
@@ -105,7 +110,8 @@ def tell(run: RunDir, *events: ev.Event) -> None:
 
 def look(run: RunDir, accuracy: float) -> None:
     """Write a look at the sealed test set into the ledger."""
-    append_json(run.ledger, {"t": NOW, "step": 1, "epoch": 1, "weights": "best", "accuracy": accuracy, "loss": 0.3, "count": 10_000})
+    told = {"t": NOW, "step": 1, "epoch": 1, "weights": "best", "accuracy": accuracy, "loss": 0.3, "count": 10_000}
+    append_json(run.ledger, told)
 
 
 def _tables(run: RunDir, steps: int) -> None:

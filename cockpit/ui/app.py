@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cockpit.runs.directory import RunDir
 from cockpit.ui.format import plain_terminal
+from cockpit.ui.widgets.ascii import AsciiFilter
 
 if TYPE_CHECKING:
     from cockpit.ui.helm import Edits, Helm
@@ -54,8 +56,7 @@ class CockpitApp(App[None]):
         self.starter = starter
         self._first = (recipe, tuple(edits), run)
         self.flown: list[RunDir] = []
-        if plain_terminal():
-            self.add_class("-ascii")
+        self._ascii = [AsciiFilter()] if plain_terminal() else []
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen is built once, and nothing that it does not need is imported."""
@@ -72,6 +73,10 @@ class CockpitApp(App[None]):
         from cockpit.recipe import load
 
         return CockpitScreen(Helm(recipe=load(recipe or "", edits), name=Path(recipe or "").stem))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and ASCII where the terminal shows no more."""
+        return [*super().get_line_filters(), *self._ascii]
 
     def open_helm(self, helm: Helm) -> None:
         """Open the cockpit screen on a draft or a run."""

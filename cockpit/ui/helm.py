@@ -40,6 +40,7 @@ class Helm:
         """What the last poll brought, the first one's past left out."""
         self.view = View("new", Header(name, "", STATES["new"]), Data("not read yet"))
         self._base: Recipe | None = None
+        self._unread = False
         self.looks = 0
         """Looks at the sealed test set so far."""
         self._key: tuple[Any, ...] = ()
@@ -55,6 +56,10 @@ class Helm:
 
     def _follow(self, run: RunDir) -> None:
         self.name, self.reader, self._key, self._edits = run.name, RunReader(run), (), None
+        self._unread = True
+
+    def _read_recipe(self, run: RunDir) -> None:
+        self._unread = False
         try:
             self._base = load(str(run.recipe))
         except Refusal:
@@ -81,7 +86,10 @@ class Helm:
         self.looks = len(looks)
         log = _tail(reader.run.log) if state in ("failed", "lost") else []
         sizes = (len(history.steps), len(history.layers), len(history.machine), len(looks))
-        key = (state, sizes, tuple(log), history.step)
+        if self._unread and not first:
+            # Not at the first look: reading every card would hold up the first frame.
+            self._read_recipe(reader.run)
+        key = (state, sizes, tuple(log), history.step, self._unread)
         self.news = [] if first else fresh
         if key == self._key and not fresh:
             return False

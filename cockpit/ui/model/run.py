@@ -106,7 +106,8 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
     lines.append(("flags", ", ".join(clean(flag) for flag in history.active) or "none stands"))
     kept = [which for which in ("best", "last") if any(which in seen.path for seen in history.checkpoints)]
     if kept:
-        lines.append(("weights", f"{' and '.join(kept)} in {run.checkpoint('last').parent}"))
+        lines.append(("weights", " and ".join(f"checkpoints/{which}.pt" for which in kept)))
+    lines.append(("folder", clean(run.path)))
     if waiting:
         lines.append(("waiting", f"{count(waiting)} edits for the next run"))
     resume = "" if state == "finished" else "u resume · "

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Any, NamedTuple
 
-from cockpit.ui.format import plain_terminal, si
+from cockpit.ui.format import si
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 
@@ -21,12 +21,12 @@ class Word(NamedTuple):
 
 STATES = {
     "ready": Word("○", "ready", "primary"),
-    "new": Word("◌", "starting", "secondary"),
-    "starting": Word("◌", "starting", "secondary"),
+    "new": Word("◌", "starting", "primary"),
+    "starting": Word("◌", "starting", "primary"),
     "running": Word("●", "training", "success"),
     "paused": Word("‖", "paused", "warning"),
     "finished": Word("✓", "finished", "success"),
-    "stopped": Word("■", "stopped", "secondary"),
+    "stopped": Word("■", "stopped", "foreground"),
     "interrupted": Word("■", "interrupted", "warning"),
     "failed": Word("✗", "failed", "error"),
     "lost": Word("?", "lost", "error"),
@@ -34,14 +34,8 @@ STATES = {
 SEVERITIES = {
     "critical": Word("▲", "critical", "error"),
     "warning": Word("▲", "warning", "warning"),
-    "info": Word("△", "info", "secondary"),
+    "info": Word("△", "info", "primary"),
 }
-ASCII = str.maketrans("○◌●✓✗■□‖▲△·×…—–→▸◆", "o.*vX#_=^^.x.--->*")
-
-
-def plain(text: str) -> str:
-    """The text in ASCII where the terminal can show no more."""
-    return text.translate(ASCII) if plain_terminal() else text
 
 
 def clean(text: object, limit: int = 2000) -> str:

@@ -8,7 +8,6 @@ from textual.widgets import Static
 from cockpit.ui.format import count
 from cockpit.ui.model.data import Data, Split
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import plain
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.widgets.spark import bar
 
@@ -30,18 +29,18 @@ class DataPane(Pane):
     def draw(self, part: Data) -> None:
         """Source, a bar a split, the class counts, notes."""
         width = max(20, self.content_size.width - 1)
-        lines = [Content.styled(plain(part.title), "bold")]
+        lines = [Content.styled(part.title, "bold")]
         lines += [_split(split, width) for split in part.splits]
         if part.classes:
             lines += _classes(part.classes, width)
-        lines += [Content.styled(plain(f"△ {note}" if part.splits else note), "$foreground 60%") for note in part.notes]
+        lines += [Content.styled(f"△ {note}" if part.splits else note, "$foreground 60%") for note in part.notes]
         self.query_one(Static).update(Content("\n").join(lines))
 
 
 def _split(split: Split, width: int) -> Content:
     head = Content.assemble((f"{split.name:<6}", "$foreground 60%"), f"{split.count:>7} ")
     if split.note:
-        return head + Content.styled(plain(split.note), "$success" if "sealed" in split.note else "$warning")
+        return head + Content.styled(split.note, "$success" if "sealed" in split.note else "$warning")
     return head + Content.styled(bar(split.share, width - head.cell_length), "$primary")
 
 
@@ -53,7 +52,7 @@ def _classes(classes: tuple[tuple[str, int], ...], width: int) -> list[Content]:
         return [Content.assemble(("class ", "$foreground 60%"), f"{count(round(sum(counts) / len(counts))):>7} each, balanced")]
     return [
         Content.assemble(
-            (f"{word:<6}", "$foreground 60%"), f"{count(number):>7} ", (_part(number, most[1], width), "$secondary"), name
+            (f"{word:<6}", "$foreground 60%"), f"{count(number):>7} ", (_part(number, most[1], width), "$primary 60%"), name
         ).truncate(width, ellipsis=True)
         for word, (name, number) in (("most", most), ("least", least))
     ]

@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from cockpit.runs.events import Remedy
 from cockpit.ui.model.findings import Finding
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import clean, plain
+from cockpit.ui.model.words import clean
 from cockpit.ui.panes.base import Pane, spread
 
 CALM = "No flag stands. Flags rise here with their evidence and ways out."
@@ -72,13 +72,13 @@ class FlagsPane(Pane):
 def _block(found: Finding, width: int) -> Content:
     sign, word, tone = found.severity
     if found.cleared:
-        head = Content.styled(plain(f"△ {found.id}"), "$foreground 60%")
+        head = Content.styled(f"△ {found.id}", "$foreground 60%")
         return spread(head, Content.styled(found.cleared, "$foreground 60%"), width)
-    head = Content.assemble((plain(f"{sign} "), f"${tone}"), (found.id, f"bold ${tone}"), (f" {word}", f"${tone}"))
+    head = Content.assemble((f"{sign} ", f"${tone}"), (found.id, f"bold ${tone}"), (f" {word}", f"${tone}"))
     lines = [spread(head, Content.styled(found.epoch, "$foreground 60%"), width)]
     lines += Content(found.headline).wrap(width - 2)
     lines += Content.styled(found.why, "$foreground 60%").wrap(width - 2) if found.why else []
-    said = plain(" · ").join(f"{key} {item}" for key, item in found.evidence)
+    said = " · ".join(f"{key} {item}" for key, item in found.evidence)
     lines += Content.styled(said, "$foreground 60%").wrap(width - 2) if said else []
     for number, remedy in enumerate(found.remedies[:4], start=1):
         first, *rest = Content(clean(remedy.label)).wrap(width - 6)

@@ -6,7 +6,6 @@ from textual.widgets import Static
 from cockpit.ui.format import percent
 from cockpit.ui.model.run import Header
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import plain
 from cockpit.ui.widgets.spark import progress
 
 GAP = 3
@@ -34,8 +33,8 @@ class HeaderLine(Static):
 def header_content(header: Header, width: int) -> Content:
     """The header laid out for a width: pieces leave from the least needed on, and the bar takes the room that is left."""
     sign, word, tone = header.state
-    who = Content.assemble((header.name, "bold"), (plain(f" · {header.id}") if header.id else "", "$foreground 60%"))
-    state = Content.styled(f"{plain(sign)} {word}", f"bold ${tone}")
+    who = Content.assemble((header.name, "bold"), (f" · {header.id}" if header.id else "", "$foreground 60%"))
+    state = Content.styled(f"{sign} {word}", f"bold ${tone}")
     numbers = [Content(f"epoch {header.epoch}")] if header.epoch else []
     share = Content(percent(header.share)) if header.epoch else Content("")
     tail = [Content.styled(text, "$foreground 60%") for text in (header.speed, header.eta, header.device) if text]

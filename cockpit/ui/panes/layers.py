@@ -7,7 +7,6 @@ from textual.widgets import Static
 
 from cockpit.ui.model.layers import LayerRow
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import plain
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.widgets.spark import sparkline
 
@@ -47,7 +46,7 @@ class LayersPane(Pane):
 
 def _row(row: LayerRow, name: int, spark: int, spread: bool) -> Content:
     # The tail of a dotted name tells layers apart; its head is the same for all.
-    label = row.name if len(row.name) <= name else plain("…") + row.name[1 - name :]
+    label = row.name if len(row.name) <= name else "…" + row.name[1 - name :]
     return Content.assemble(
         f"{label:<{name}} ",
         (sparkline(row.grads, spark, log=True), "$primary"),

@@ -5,7 +5,6 @@ from textual.widgets import Static
 
 from cockpit.ui.model.run import Summary
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import plain
 
 LABEL = 10
 
@@ -30,9 +29,9 @@ class SummaryBox(Static):
     def draw(self, part: Summary) -> None:
         """Every line, and the keys to go on with."""
         self.set_classes(f"-{part.state.tone}")
-        self.border_title = plain(f"{part.state.sign} {part.state.word}")
+        self.border_title = f"{part.state.sign} {part.state.word}"
         rows = [*part.lines, ("next", part.keys)]
-        self.update(Content("\n").join(self._row(label, plain(text)) for label, text in rows))
+        self.update(Content("\n").join(self._row(label, text) for label, text in rows))
 
     def _row(self, label: str, text: str) -> Content:
         """A label, and a text that wraps beside it."""

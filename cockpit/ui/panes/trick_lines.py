@@ -7,7 +7,7 @@ from textual.content import Content
 from cockpit.cards import Card, Knob, knobs_of
 from cockpit.recipe.values import Train
 from cockpit.ui.model.tricks import TrickRow
-from cockpit.ui.model.words import clean, plain, value
+from cockpit.ui.model.words import clean, value
 
 
 def label_width(rows: Sequence[TrickRow]) -> int:
@@ -17,12 +17,12 @@ def label_width(rows: Sequence[TrickRow]) -> int:
 
 def heading(family: str, width: int) -> Content:
     """The line above a family of toggles."""
-    return Content.styled(f"{plain('─') * 2} {family} ".ljust(width, plain("─")) if family else "", "$foreground 40%")
+    return Content.styled(f"{'─' * 2} {family} ".ljust(width, "─") if family else "", "$foreground 40%")
 
 
 def line(row: TrickRow, width: int, names: int) -> Content:
     """One row: sign, name, and member and knobs, or what stands in the way."""
-    sign = plain("■" if row.on else "□") if row.toggle else plain("▸")
+    sign = "▸" if not row.toggle else "■" if row.on else "□"
     tone = "$success" if row.toggle and row.on else "$foreground 60%"
     name = Content.assemble((f"{sign} ", tone), (f"{row.label:<{names}} ", "" if row.on else "$foreground 60%"))
     return (name + _rest(row, width - name.cell_length)).truncate(width, ellipsis=True)

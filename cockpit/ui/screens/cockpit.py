@@ -13,18 +13,21 @@ from cockpit.ui.helm import Helm
 from cockpit.ui.model.layout import COLUMNS, PLOTS, shown_panes
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
-from cockpit.ui.panes.curves import AccuracyPane, LossPane, RatesPane
+from cockpit.ui.panes.curves import AccuracyPane, LossPane
 from cockpit.ui.panes.data import DataPane
 from cockpit.ui.panes.flags import FlagsPane
 from cockpit.ui.panes.header import HeaderLine
 from cockpit.ui.panes.layers import LayersPane
 from cockpit.ui.panes.machine import MachinePane
 from cockpit.ui.panes.pages import PAGES, PageName, Pages
+from cockpit.ui.panes.rates import RatesPane
 from cockpit.ui.panes.summary import SummaryBox
 from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.screens.orders import Orders
 from cockpit.ui.widgets.key_line import KeyLine
 
+HURRY = 15
+"""Quick looks after an order."""
 SHOWN = ("tricks", "flags", "layers")
 """Pages whose keys stand in the footer; the help screen lists them all."""
 ALLOWED: dict[str, Callable[[View], bool]] = {
@@ -59,7 +62,7 @@ class CockpitScreen(Orders):
     def __init__(self, helm: Helm) -> None:
         super().__init__()
         self.helm = helm
-        self._page, self._plot = "plots", 0
+        self._page, self._plot, self._hurry = "plots", 0, HURRY
 
     def compose(self) -> ComposeResult:
         """Three columns, of which small screens show one pane at a time."""
@@ -85,15 +88,17 @@ class CockpitScreen(Orders):
         self._arrange()
         self._tick()
         self.query_one(LossPane).focus()
+        self.call_after_refresh(self.look)
 
     def _tick(self) -> None:
-        """Look for news, at a pace that never takes more than a fifth of the time."""
+        """Look for news: soon after an order, else at a calm pace that never takes more than a fifth of the time."""
         begun = time.perf_counter()
         before = self.helm.view.state
         if self.helm.poll():
             self._push(before)
         self.acknowledge()
-        pause = 0.25 if self.helm.view.live or self.helm.view.ready else 1.0
+        self._hurry = max(0, self._hurry - 1)
+        pause = 0.1 if self._hurry else 0.5 if self.helm.view.live else 1.0
         self.set_timer(max(pause, 4 * (time.perf_counter() - begun)), self._tick)
 
     def _push(self, before: str) -> None:
@@ -108,7 +113,8 @@ class CockpitScreen(Orders):
             self.refresh_bindings()
 
     def look(self) -> None:
-        """Draw at once what an order changed."""
+        """Draw at once what an order changed, and watch for the answer of the run."""
+        self._hurry = HURRY
         before = self.helm.view.state
         if self.helm.poll():
             self._push(before)

@@ -134,6 +134,7 @@ class LaunchScreen(Screen[None]):
             return
         helm = Helm(run=row.run)
         helm.poll()
+        helm.poll()  # the recipe is read at the second look
         self.app.open_draft(helm, [])
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from cockpit.ui.format import plain_terminal
-from cockpit.ui.model.words import clean, plain
+from cockpit.ui.model.words import clean
 
 if TYPE_CHECKING:
     from cockpit.recipe import Preset
@@ -29,7 +29,7 @@ def order(preset: Preset) -> tuple[bool, bool, str]:
 
 def heading(title: str, note: str) -> Content:
     """The line above a list."""
-    return Content.assemble((title, "bold $accent"), (f"  {plain(note)}", "$foreground 60%"))
+    return Content.assemble((title, "bold $accent"), (f"  {note}", "$foreground 60%"))
 
 
 def preset_line(preset: Preset, width: int) -> Content:
@@ -41,12 +41,12 @@ def preset_line(preset: Preset, width: int) -> Content:
 def run_line(row: RunRow, width: int) -> Content:
     """Name, state, how far, how good, how old; the least needed is cut where the screen is narrow."""
     sign, word, tone = row.state
-    flags = f"{plain('▲')} {row.flags}" if row.flags else ""
+    flags = f"{'▲'} {row.flags}" if row.flags else ""
     return Content.assemble(
         f"  {row.name:<{NAME}.{NAME}}  ",
-        (f"{plain(sign)} {word:<12}", f"${tone}"),
+        (f"{sign} {word:<12}", f"${tone}"),
         f"{row.best:>7}  ",
-        (f"{row.progress:<14}{row.age:<12}", "$foreground 60%"),
         (f"{flags:<5}", "$warning"),
+        (f"{row.progress:<14}{row.age:<12}", "$foreground 60%"),
         (row.run.id, "$foreground 60%"),
     ).truncate(width, ellipsis=True)

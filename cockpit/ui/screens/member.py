@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from cockpit.cards import Card
-from cockpit.ui.model.words import clean, plain
+from cockpit.ui.model.words import clean
 
 
 class ChooseMember(ModalScreen[str]):
@@ -30,7 +30,7 @@ class ChooseMember(ModalScreen[str]):
 
     def _option(self, card: Card) -> Option:
         width = max(map(len, self._members))
-        sign = plain("●") if card.name == self._chosen else " "
+        sign = "●" if card.name == self._chosen else " "
         name = Content.assemble((f"{sign} ", "$success"), (f"{card.name:<{width}}  ", "bold"))
         return Option(name + Content.styled(clean(card.summary), "$foreground 60%"), id=card.name)
 

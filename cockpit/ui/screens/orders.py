@@ -73,6 +73,7 @@ class Orders(Screen[None]):
             self.helm.order(verb)
         except Refusal as error:
             self.say(f"the command cannot be sent: {error}", "error")
+        self.look()
 
     def on_tricks_pane_asked(self, message: TricksPane.Asked) -> None:
         """Act on a trick."""

@@ -5,6 +5,8 @@ from textual.content import Content
 from textual.events import Mount, Resize
 from textual.widgets import Static
 
+from cockpit.ui.keys import NAMES
+
 LAST = ("quit", "keys")
 """Actions that stay in view however narrow the screen is: the way out, and the list of all keys."""
 
@@ -12,7 +14,13 @@ LAST = ("quit", "keys")
 class KeyLine(Static):
     """The keys that mean something now, as many as fit; a click presses one."""
 
-    DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; padding: 0 1; background: $surface; }"
+    DEFAULT_CSS = """
+    KeyLine {
+        dock: bottom; height: 1; padding: 0 1; background: $surface;
+        link-style: none; link-color: $foreground; link-background: $surface;
+        link-style-hover: bold; link-color-hover: $foreground; link-background-hover: $primary 30%;
+    }
+    """
 
     def on_mount(self, _: Mount) -> None:
         """Follow the focus and whatever else changes the keys."""
@@ -41,7 +49,7 @@ def key_line(bindings: list[Binding], width: int) -> Content:
 def _key(binding: Binding) -> Content:
     pressed = binding.key.split(",")[0]
     return Content.from_markup(
-        f"[@click=app.simulate_key('{pressed}')][bold $accent]$key[/] $words[/]",
-        key=binding.key_display or pressed,
+        f"[bold $accent]$key[/][@click=app.simulate_key('{pressed}')] $words[/]",
+        key=binding.key_display or NAMES.get(pressed, pressed),
         words=binding.description,
     )
