@@ -2,9 +2,7 @@
 
 import copy
 import time
-from math import nan
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +12,7 @@ from cockpit.engine.scoring import score
 from cockpit.engine.training import Training
 from cockpit.families import Verdict
 from cockpit.runs import events as ev
-from cockpit.runs.tables import LAYERS, Rows
+from cockpit.runs.tables import LAYERS, Rows, blank
 
 
 def evaluate(job: Training, keeper: Keeper) -> str:
@@ -71,7 +69,7 @@ def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
 def _dead_rows(job: Training, dead: dict[str, float]) -> Rows:
     names = [layer.name for layer, _ in layers_of(job.model)]
     known = [(index, dead[name]) for index, name in enumerate(names) if name in dead]
-    rows = np.full(len(known), nan, LAYERS)
+    rows = blank(len(known), LAYERS)
     rows["step"] = job.step
     for row, (index, share) in zip(rows, known, strict=True):
         row["layer"], row["dead"] = index, share

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cockpit.engine.fetch import Fetch
-from cockpit.runs.tables import LAYERS, STEPS, Rows
+from cockpit.runs.tables import LAYERS, STEPS, Rows, blank
 
 BLOCK = 20
 """Steps fetched at a time."""
@@ -129,7 +129,7 @@ def _accuracies(kept: list[Left], nan: Tensor) -> Tensor:
 
 def _step_rows(pending: _Pending) -> Rows:
     scalars = pending.scalars.numpy()
-    rows = np.full(len(pending.steps), np.nan, STEPS)
+    rows = blank(len(pending.steps), STEPS)
     rows["step"], rows["time"], rows["lr"], rows["speed"] = pending.steps, pending.times, pending.lrs, pending.speed
     rows["loss"], rows["accuracy"], rows["grad_norm"] = scalars[:, 0], scalars[:, 1], scalars[:, 2]
     if pending.layers is not None:
@@ -143,7 +143,7 @@ def _layer_rows(pending: _Pending) -> Rows:
         return np.empty(0, LAYERS)
     measured = pending.layers.numpy()
     samples, layers, _ = measured.shape
-    rows = np.full((samples, layers), np.nan, LAYERS)
+    rows = blank((samples, layers), LAYERS)
     rows["step"], rows["layer"] = np.array(pending.sampled)[:, None], np.arange(layers)
     for column, name in enumerate(("grad_norm", "weight_norm", "weight_std", "update_ratio")):
         rows[name] = measured[:, :, column]
