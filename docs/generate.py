@@ -51,7 +51,9 @@ def pages() -> dict[str, str]:
     cards = list(catalog())
     return {
         "tricks.md": page(
-            "Every trick", "Choices take one member each; toggles are on or off.", [card for card in cards if card.kind != "flag"]
+            "Every trick",
+            "Choices take one member each; toggles are on or off.",
+            [card for card in cards if card.kind != "flag"],
         ),
         "flags.md": page(
             "Every flag",

@@ -1,11 +1,11 @@
 """The loop: bit-identical to plain PyTorch without tricks, the same twice, and the same after a stop and a resume."""
 
 import torch
-from cockpit.datasets.places import data_root
 from conftest import TINY
 from torch.nn import functional
 
 from cockpit.datasets.base import Places
+from cockpit.datasets.places import data_root
 from cockpit.engine.assemble import assemble
 from cockpit.engine.feed import shuffled
 from cockpit.host.flight import Flight

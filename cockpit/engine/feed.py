@@ -44,7 +44,8 @@ def shuffled(count: int, batch_size: int, *, seed: int, epoch: int, drop_last: b
     """The places of an epoch's batches in their order, a function of (seed, epoch) alone."""
     order = torch.randperm(count, generator=stream(seed, "shuffle", epoch))
     whole = count - count % batch_size if drop_last else count
-    return order[:whole].split(batch_size)
+    batches: tuple[Tensor, ...] = order[:whole].split(batch_size)
+    return batches
 
 
 def in_order(count: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:

@@ -49,7 +49,8 @@ class LayerProbe:
         own = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in self.weights]
         self._grads = torch.stack(torch._foreach_norm(own)) if own else None
         self._before = [weight.detach().clone() for weight in self.weights]
-        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        return total
 
     @torch.no_grad()
     def after(self) -> Tensor | None:

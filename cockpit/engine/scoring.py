@@ -20,7 +20,7 @@ class Scores(NamedTuple):
 
     loss: float
     accuracy: float
-    count: int
+    images: int
     largest_class_share: float
     """Share of the predictions that fall into the most predicted class."""
 

@@ -61,5 +61,5 @@ def _score(run: RunDir) -> dict[str, Any]:
         "weights": best.weights if best else "raw",
         "accuracy": scores.accuracy,
         "loss": scores.loss,
-        "count": scores.count,
+        "count": scores.images,
     }

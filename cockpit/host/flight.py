@@ -69,7 +69,7 @@ class Flight:
             self._restore(job, log)
         self.job = job
         for note in loaded.notes:
-            log.write(ev.Noted(step=job.step, text=note, level="warning"))
+            log.write(ev.Noted(step=job.step, text=note))
         log.write(started(job, loaded))
         log.watch_with(recipe.flags.values())
         self.state = "running"

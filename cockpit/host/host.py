@@ -14,12 +14,15 @@ from cockpit.host.flight import Flight
 from cockpit.host.machine import MachineLog
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
+from cockpit.runs.history import read_history
 from cockpit.runs.log import LineWriter
 from cockpit.runs.mailbox import Command, take
 from cockpit.runs.state import alive, beat, read_heartbeat
 
 POLL = 0.1
 """Seconds between two looks into the mailbox."""
+HAND_OVER = 20.0
+"""Seconds that a host waits for the one before it to leave."""
 
 
 class Host:
@@ -64,9 +67,7 @@ class Host:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _take(self) -> None:
-        pulse = read_heartbeat(self.run_dir.heartbeat)
-        if pulse and alive(pulse) and pulse.pid != os.getpid():
-            raise RunError(f"run {self.run_dir.id} is held by process {pulse.pid} on {pulse.host}")
+        self._wait_for_the_last()
         beat(self.run_dir.heartbeat, "starting", 0)
         names = ("training-cockpit", "torch", "torchvision", "numpy")
         launched = ev.Launched(
@@ -79,6 +80,14 @@ class Host:
         writer = LineWriter(self.run_dir.events)
         writer.append(ev.encode(launched))
         writer.close()
+
+    def _wait_for_the_last(self) -> None:
+        """A host that has written its last word may still be on its way out; any other keeps the run. Raises RunError."""
+        until = time.monotonic() + HAND_OVER
+        while (pulse := read_heartbeat(self.run_dir.heartbeat)) and pulse.pid != os.getpid() and alive(pulse):
+            if read_history(self.run_dir).ended is None or time.monotonic() > until:
+                raise RunError(f"run {self.run_dir.id} is held by process {pulse.pid} on {pulse.host}")
+            time.sleep(POLL)
 
     def _turn(self) -> None:
         for command in take(self.run_dir.mailbox):

@@ -66,7 +66,7 @@ def _gpu_numbers(handle: Any) -> tuple[float, float, float, float]:
 
     def memory() -> float:
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        return 100.0 * info.used / info.total
+        return 100.0 * float(info.used) / float(info.total)
 
     return (
         ask(lambda: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),

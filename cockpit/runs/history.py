@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import yaml
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -137,4 +138,8 @@ def read_history(run: RunDir) -> History:
     """The whole history of a run directory."""
     reader = RunReader(run)
     reader.poll()
+    try:
+        reader.history.recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        reader.history.recipe = {}  # the rules that ask it then offer fewer remedies
     return reader.history

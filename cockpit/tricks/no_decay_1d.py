@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     source="Goyal et al. 2017, arXiv 1706.02677, section 5.3",
 )
 class NoDecay1d(Toggle):
-    """No weight decay for biases, norm layers and other one-dimensional parameters."""
+    """No weight decay for biases, norm layers, and the tokens and positions of a transformer."""
 
     def params(self, groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, Any]]:
-        """Split each group in two: matrices and filters, and the rest with weight decay 0."""
+        """Split each group in two: matrices and filters, and the rest (tokens have one row) with weight decay 0."""
         split = []
         for group in groups:
-            matrices = [weight for weight in group["params"] if weight.ndim > 1]
-            vectors = [weight for weight in group["params"] if weight.ndim <= 1]
+            matrices = [weight for weight in group["params"] if weight.ndim > 1 and weight.shape[0] > 1]
+            vectors = [weight for weight in group["params"] if weight.ndim <= 1 or weight.shape[0] == 1]
             if matrices:
                 split.append({**group, "params": matrices})
             if vectors:

@@ -9,7 +9,7 @@ from cockpit.cards import card, knob
 from cockpit.families import Moment, Toggle
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Average:
@@ -27,7 +27,8 @@ class Average:
         warm = (1 + done) / (10 + done) if self._settings.warmup else 1.0
         share = 1 - min(self._settings.decay, warm)
         with torch.no_grad():
-            ours, theirs = list(self._copy.parameters()), list(model.parameters())
+            ours: list[Tensor] = list(self._copy.parameters())
+            theirs: list[Tensor] = list(model.parameters())
             torch._foreach_lerp_(ours, theirs, share)
             for mine, yours in zip(self._copy.buffers(), model.buffers(), strict=True):
                 mine.lerp_(yours, share) if mine.is_floating_point() else mine.copy_(yours)
