@@ -7,8 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from cockpit.cards import Card, Knob
-from cockpit.catalog import catalog, find
-from cockpit.catalog import flags as flag_cards
 from cockpit.cli.base import BadInputError, JsonOpt, app, show_json
 
 
@@ -27,6 +25,8 @@ def presets(json: JsonOpt = False) -> None:
 @app.command()
 def tricks(json: JsonOpt = False) -> None:
     """List every choice and toggle of the catalogue."""
+    from cockpit.catalog import catalog
+
     cards = [card for card in catalog() if card.kind != "flag"]
     if json:
         show_json([describe(card) for card in cards])
@@ -40,7 +40,9 @@ def tricks(json: JsonOpt = False) -> None:
 @app.command()
 def flags(json: JsonOpt = False) -> None:
     """List the illnesses that the cockpit looks for."""
-    cards = list(flag_cards().values())
+    from cockpit import catalog
+
+    cards = list(catalog.flags().values())
     if json:
         show_json([describe(card) for card in cards])
         return
@@ -50,6 +52,8 @@ def flags(json: JsonOpt = False) -> None:
 @app.command()
 def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="A trick or flag: mixup, adam, overfitting ...")]) -> None:
     """Print the card of a trick or a flag."""
+    from cockpit.catalog import catalog, find
+
     found = find(name)
     if not found:
         near = difflib.get_close_matches(name, [card.name for card in catalog()], n=3, cutoff=0.5)
@@ -66,8 +70,8 @@ def describe(card: Card) -> dict[str, Any]:
         "kind": card.kind,
         "summary": card.summary,
         "knobs": [
-            {"name": k.name, "type": k.type, "default": k.default, "low": k.low, "high": k.high}
-            | {"choices": list(k.choices), "help": k.help}
+            {"name": k.name, "type": k.type, "default": k.default, "low": k.low if k.above is None else k.above}
+            | {"high": k.high if k.below is None else k.below, "choices": list(k.choices), "help": k.help}
             for k in card.knobs
         ],
         "seams": list(card.seams),

@@ -8,16 +8,13 @@ from typing import Annotated
 import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, NameOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
-from cockpit.recipe import load
 from cockpit.runs.directory import RunDir, find, runs_root
-from cockpit.runs.history import RunReader
-from cockpit.runs.state import LIVE
-from cockpit.runs.summary import summarise
 
 
 def prepare(recipe: str, edits: list[str] | None, runs: Path | None, name: str | None, allow_code: bool) -> RunDir:
     """Decode a recipe and make its run directory."""
     from cockpit.launch import new_run
+    from cockpit.recipe import load
 
     decoded = load(recipe, edits or ())
     if decoded.model.runs_code and not allow_code:
@@ -43,6 +40,7 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     """Be the host of a run until it has ended."""
     from cockpit.cli.progress import Progress
     from cockpit.host.host import Host
+    from cockpit.runs.summary import summarise
 
     progress = Progress(run, quiet=json)
     host = Host(run, resume=resume, say=progress.say)
@@ -82,7 +80,10 @@ def stop(
     json: JsonOpt = False,
 ) -> None:
     """Stop a run after its current step, with a checkpoint."""
+    from cockpit.runs.history import RunReader
     from cockpit.runs.mailbox import Command, send
+    from cockpit.runs.state import LIVE
+    from cockpit.runs.summary import summarise
 
     found = find(runs_root(runs), run)
     reader = RunReader(found)
@@ -109,7 +110,9 @@ def resume(
     json: JsonOpt = False,
 ) -> None:
     """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
+    from cockpit.runs.history import RunReader
     from cockpit.runs.launch import spawn
+    from cockpit.runs.state import LIVE
 
     found = find(runs_root(runs), run)
     reader = RunReader(found)

@@ -7,12 +7,13 @@ import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
 from cockpit.runs.directory import find, list_runs, runs_root
-from cockpit.runs.summary import summarise
 
 
 @app.command()
 def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
     """List the runs, newest first, with their true states."""
+    from cockpit.runs.summary import summarise
+
     summaries = [summarise(run) for run in list_runs(runs_root(runs))]
     if json:
         show_json(summaries)
@@ -29,6 +30,8 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
 @app.command()
 def show(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
     """Summarise one run."""
+    from cockpit.runs.summary import summarise
+
     summary = summarise(find(runs_root(runs), run))
     if json:
         show_json(summary)

@@ -1,7 +1,6 @@
 """What the training thread does, from the first import of torch to the last event. It never dies in silence."""
 
 import dataclasses
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,8 +44,7 @@ class Flight:
         try:
             end = self._train(log)
         except BaseException as error:  # the thread must not die without a word
-            traceback.print_exc(file=sys.stderr)
-            end = ev.Ended(state="failed", reason=reason_of(error))
+            end = ev.Ended(state="failed", reason=self._reason(error))
         kept = "best" if self.job and self.job.keep_best and self.job.best else "last"
         epoch = self.job.epoch if self.job else 0.0
         self.end = dataclasses.replace(end, step=self.step, epoch=epoch, kept=kept)
@@ -76,6 +74,17 @@ class Flight:
         recorder = Recorder(log.deliver, seconds=log.trained_seconds)
         end = train(job, recorder, keeper, self.control)
         return self._close(end, job, keeper)
+
+    def _reason(self, error: BaseException) -> str:
+        """One sentence for the user; the traceback of what nobody expected goes to host.log."""
+        sentence = expected(error)
+        if sentence:
+            return sentence
+        with open(self.run.log, "a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+        where = traceback.extract_tb(error.__traceback__)[-1:]
+        place = f" ({where[0].filename}:{where[0].lineno})" if where else ""
+        return f"{type(error).__name__}: {str(error).strip() or 'no words'}{place}; the traceback is in host.log"
 
     @staticmethod
     def _restore(job: "Training", log: "Logbook") -> None:
@@ -109,8 +118,8 @@ def _places(say: Callable[[str], None]) -> Any:
     return Places(root=data_root(), say=say)
 
 
-def reason_of(error: BaseException) -> str:
-    """One sentence for the user; the traceback is in host.log."""
+def expected(error: BaseException) -> str:
+    """The sentence of an error that the user can mend; empty for one that is a fault of code."""
     import torch
 
     from cockpit.datasets.base import DataError
@@ -119,10 +128,7 @@ def reason_of(error: BaseException) -> str:
     from cockpit.engine.device import DeviceError
     from cockpit.engine.logbook import NonFiniteLossError
 
-    if isinstance(error, AssemblyError | DataError | DeviceError | CheckpointError | RecipeError | NonFiniteLossError):
-        return str(error)
     if isinstance(error, torch.OutOfMemoryError):
         return "the device ran out of memory; a smaller train.batch_size or model needs less"
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f" ({where[0].filename}:{where[0].lineno})" if where else ""
-    return f"{type(error).__name__}: {str(error).strip() or 'no words'}{place}"
+    ours = AssemblyError | DataError | DeviceError | CheckpointError | RecipeError | NonFiniteLossError
+    return str(error) if isinstance(error, ours) else ""

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import yaml
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -135,7 +134,9 @@ class RunReader:
 
 
 def read_history(run: RunDir) -> History:
-    """The whole history of a run directory."""
+    """The whole history of a run directory, with its recipe."""
+    import yaml
+
     reader = RunReader(run)
     reader.poll()
     try:
