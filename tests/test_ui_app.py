@@ -1,6 +1,7 @@
 """Flows through the application on canned runs: what is seen, and what is sent."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cockpit.ui.screens.cockpit import CockpitScreen
 from cockpit.ui.screens.knobs import KnobForm
 from cockpit.ui.screens.launch import LaunchScreen
 from cockpit.ui.screens.member import ChooseMember
+from cockpit.ui.screens.opening import Opening
 from cockpit.ui.screens.reading import Reading
 
 WIDE = (118, 36)
@@ -45,6 +47,15 @@ def recipe(tmp_path: Path) -> str:
 def opened(runs: Path, **given: Any) -> CockpitApp:
     runs.mkdir(parents=True, exist_ok=True)
     return CockpitApp(runs=runs, now=lambda: ui_canned.NOW, **given)
+
+
+@asynccontextmanager
+async def on_screen(app: CockpitApp, size: tuple[int, int]) -> AsyncIterator[Pilot[Any]]:
+    """The application at a size, past the frame that names the run while it is read."""
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: not isinstance(app.screen, Opening) and app.screen.is_mounted)
+        await pilot.pause()
+        yield pilot
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
@@ -73,7 +84,7 @@ async def highlight(pilot: Pilot[Any], path: str) -> None:
 async def test_launch_lists_presets_and_runs_and_attaches(runs: Path) -> None:
     ui_canned.write_run(runs)
     app = opened(runs)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         choices = app.screen.query_one("#choices", OptionList)
         await until(pilot, lambda: any("training" in str(option.prompt) for option in choices.options))
         assert "first_flight" in str(choices.highlighted_option.prompt)  # type: ignore[union-attr]
@@ -89,7 +100,7 @@ async def test_launch_filter(runs: Path) -> None:
     ui_canned.write_run(runs)
     ui_canned.write_run(runs / "..", name="other")
     app = opened(runs)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         choices = app.screen.query_one("#choices", OptionList)
         await until(pilot, lambda: any("7f3a" in str(option.prompt) for option in choices.options))
         await pilot.press("slash", *"trainin")
@@ -100,7 +111,7 @@ async def test_launch_filter(runs: Path) -> None:
 async def test_a_preset_opens_ready_is_edited_and_starts(runs: Path, recipe: str) -> None:
     flown: list[RunDir] = []
     app = opened(runs, recipe=recipe, edits=["optimizer.lr=0.2"], starter=flown.append)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         assert "ready" in text(app, "#header")
         await pilot.press("t")
         await highlight(pilot, "tricks.random_flip")
@@ -118,7 +129,7 @@ async def test_a_preset_opens_ready_is_edited_and_starts(runs: Path, recipe: str
 async def test_a_toggle_on_a_running_run_goes_through_the_mailbox(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("t")
         await highlight(pilot, "tricks.mixup")
         await pilot.press("space")
@@ -130,20 +141,20 @@ async def test_a_toggle_on_a_running_run_goes_through_the_mailbox(runs: Path) ->
         )
         rows = app.screen.query_one(TricksPane)
         await until(pilot, lambda: bool(rows.selected and rows.selected.label == "mixup" and not rows.selected.on))
-        await until(pilot, lambda: any("edit: done" in note.message for note in app._notifications))
+        await until(pilot, lambda: any("tricks.mixup = off: holds from now on" in note.message for note in app._notifications))
 
 
 async def test_an_edit_that_waits_is_shown_as_such_and_carried_to_the_new_run(runs: Path) -> None:
     run = ui_canned.write_run(runs, more=(ev.Edited(step=9, path="tricks.weight_ema", old="off", new="on", live=False),))
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         pane = app.screen.query_one(TricksPane)
         await pilot.press("t")
         await highlight(pilot, "tricks.weight_ema")
         assert pane.selected and not pane.selected.on and pane.selected.waiting == "on"
         ui_canned.tell(run, ev.Ended(step=2940, state="stopped", reason="asked"))
         await until(pilot, lambda: app.screen.query_one("#summary").display)
-        assert "1 edits for the next run" in text(app, "#summary")
+        assert "1 edit for the next run" in text(app, "#summary")
         await pilot.press("n")
         assert isinstance(app.screen, CockpitScreen)
         assert app.screen.helm.now and "weight_ema" in app.screen.helm.now.tricks
@@ -152,7 +163,7 @@ async def test_an_edit_that_waits_is_shown_as_such_and_carried_to_the_new_run(ru
 async def test_a_knob_form_says_what_is_wrong_and_takes_what_is_right(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("t")
         await highlight(pilot, "optimizer")
         await pilot.press("e")
@@ -171,7 +182,7 @@ async def test_a_knob_form_says_what_is_wrong_and_takes_what_is_right(runs: Path
 
 async def test_a_choice_offers_its_members(runs: Path, recipe: str) -> None:
     app = opened(runs, recipe=recipe)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("t", "enter")
         assert isinstance(app.screen, ChooseMember)
         await pilot.press("down", "enter")
@@ -181,7 +192,7 @@ async def test_a_choice_offers_its_members(runs: Path, recipe: str) -> None:
 
 async def test_a_conflict_is_refused_with_its_reason(runs: Path, recipe: str) -> None:
     app = opened(runs, recipe=recipe)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("t")
         await highlight(pilot, "tricks.cutmix")
         assert "a batch is mixed once" in text(app, "#tricks .card")
@@ -193,7 +204,7 @@ async def test_a_conflict_is_refused_with_its_reason(runs: Path, recipe: str) ->
 
 async def test_tricks_filter_and_card(runs: Path) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("t", "slash", *"mixing", "enter")
         ids = [option.id for option in app.screen.query_one("#tricks OptionList", OptionList).options if option.id]
         assert ids == ["tricks.cutmix", "tricks.mixup"]
@@ -206,7 +217,7 @@ async def test_tricks_filter_and_card(runs: Path) -> None:
 async def test_a_remedy_shows_what_it_does_before_it_does_it(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("f", "2")
         assert isinstance(app.screen, Ask)
         words = text(app, ".dialog Static")
@@ -221,7 +232,7 @@ async def test_a_remedy_shows_what_it_does_before_it_does_it(runs: Path) -> None
 async def test_commands_of_a_live_run(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("space", "c", "s")
         assert isinstance(app.screen, Ask)
         await pilot.press("s")
@@ -236,7 +247,7 @@ async def test_commands_of_a_live_run(runs: Path) -> None:
 async def test_quitting_a_live_run_asks(runs: Path, key: str, sent: list[Any]) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("q")
         assert isinstance(app.screen, Ask)
         await pilot.press(key)
@@ -247,7 +258,7 @@ async def test_quitting_a_live_run_asks(runs: Path, key: str, sent: list[Any]) -
 async def test_quitting_in_process_says_that_it_stops_the_run(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run, starter=lambda started: None)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("q")
         assert "quitting stops it" in text(app, ".dialog Static")
         await pilot.press("s")
@@ -259,7 +270,7 @@ async def test_quitting_in_process_says_that_it_stops_the_run(runs: Path) -> Non
 async def test_an_ended_run_keeps_its_screen_and_quits_without_a_question(runs: Path) -> None:
     end = ev.Ended(step=4200, state="finished", epoch=10, kept="best")
     app = opened(runs, run=ui_canned.write_run(runs, epochs=10, state=None, more=(end,)))
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         assert "epoch 4" in text(app, "#summary") and "checkpoints" in text(app, "#summary")
         await pilot.press("space", "q")
         assert app._exit
@@ -270,7 +281,7 @@ async def test_a_lost_run_shows_the_last_words_of_its_host(runs: Path) -> None:
     run.heartbeat.write_text('{"pid": 1, "born": 0, "host": "elsewhere", "time": 0, "state": "running", "step": 9}')
     run.log.write_text("epoch 7\n\x1b[31mKilled [bold]\n")
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE):
+    async with on_screen(app, WIDE):
         assert "lost" in text(app, "#header") and "Killed [bold]" in text(app, "#header")
         assert "\x1b" not in text(app, "#header")
 
@@ -280,7 +291,7 @@ async def test_a_host_that_cannot_start_is_told(runs: Path, recipe: str) -> None
         raise OSError("no such interpreter")
 
     app = opened(runs, recipe=recipe, starter=broken)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("r")
         await until(pilot, lambda: any("no such interpreter" in note.message for note in app._notifications))
 
@@ -296,7 +307,7 @@ async def test_the_vault_is_opened_only_after_a_confirmation(runs: Path, monkeyp
 
     monkeypatch.setattr("cockpit.ui.screens.orders.open_vault", score)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         await pilot.press("v")
         assert "0 looks so far" in text(app, ".dialog Static")
         await pilot.press("enter")  # the cursor stands on cancel
@@ -316,7 +327,7 @@ def test_a_vault_that_stays_shut_says_why(runs: Path, monkeypatch: pytest.Monkey
 )
 async def test_sizes(runs: Path, size: tuple[int, int], pages: bool, shown: int) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=size) as pilot:
+    async with on_screen(app, size) as pilot:
         panes = app.screen.query(".pane")
         assert app.screen.query_one("Pages").display is pages
         assert len([pane for pane in panes if pane.size.area]) == shown - (not pages)
@@ -329,14 +340,14 @@ async def test_sizes(runs: Path, size: tuple[int, int], pages: bool, shown: int)
 
 async def test_pages_are_clicked(runs: Path) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with on_screen(app, (80, 24)) as pilot:
         await pilot.click(next(name for name in app.screen.query(PageName) if name.page == "flags"))
         assert app.screen.query_one("#flags").size.area
 
 
 async def test_plot_keys_and_rates(runs: Path) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         loss = app.screen.query_one("#loss CurvePlot", CurvePlot)
         whole = loss.window
         await pilot.press("g", "up", "left")
@@ -349,7 +360,7 @@ async def test_plot_keys_and_rates(runs: Path) -> None:
 
 async def test_help_and_palette_list_every_key(runs: Path) -> None:
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Pause", "Save", "Edit knobs", "Log scale", "Remedy", "Theme", "Vault", "Quit"} <= titles
         assert "Start" not in titles  # nothing is offered that means nothing now
@@ -361,7 +372,7 @@ async def test_help_and_palette_list_every_key(runs: Path) -> None:
 async def test_a_palette_command_is_run(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE):
+    async with on_screen(app, WIDE):
         save = next(command for command in app.get_system_commands(app.screen) if command.title == "Save")
         await save.callback()
         assert orders(run) == [("checkpoint", {})]
@@ -370,7 +381,7 @@ async def test_a_palette_command_is_run(runs: Path) -> None:
 async def test_nothing_is_drawn_where_nothing_is_new(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
-    async with app.run_test(size=WIDE) as pilot:
+    async with on_screen(app, WIDE) as pilot:
         assert isinstance(app.screen, CockpitScreen)
         helm = app.screen.helm
         await until(pilot, lambda: helm.later is not None)
@@ -383,7 +394,7 @@ async def test_nothing_is_drawn_where_nothing_is_new(runs: Path) -> None:
 async def test_a_terminal_without_unicode_is_served(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setenv("TERM", "dumb")
     app = opened(runs, run=ui_canned.write_run(runs))
-    async with app.run_test(size=size) as pilot:
+    async with on_screen(app, size) as pilot:
         for key in "ptflam":
             await pilot.press(key)
             lines = app.screen._compositor.render_strips()

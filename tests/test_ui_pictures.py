@@ -12,6 +12,7 @@ from cockpit import catalog
 from cockpit.recipe import Preset
 from cockpit.runs import events as ev
 from cockpit.ui.app import CockpitApp
+from cockpit.ui.screens.launch import LaunchScreen
 
 LARGE, SMALL = (160, 48), (80, 24)
 
@@ -30,7 +31,7 @@ async def settle(pilot: Pilot[Any]) -> None:
     for _ in range(200):
         await pilot.pause(0.02)
         helm = getattr(pilot.app.screen, "helm", None)
-        if helm is None or helm.later is not None:
+        if isinstance(pilot.app.screen, LaunchScreen) or (helm is not None and helm.later is not None):
             break
     await pilot.pause(0.3)
 

@@ -66,7 +66,8 @@ class Control:
     def _edit(command: Command, job: Training, keeper: Keeper) -> tuple[bool, str]:
         """Apply an edit if all of it may change between two steps; else it waits for the next run."""
         try:
-            new = edit(job.recipe, command.args.get("path", ""), command.args.get("value", ""))
+            path, value = command.args.get("path", ""), command.args.get("value", "")
+            new = edit(job.recipe, path, value)
             found = changes(job.recipe, new)
             live = all(change.live for change in found)
             if live and found:
@@ -75,6 +76,8 @@ class Control:
             return False, str(error)
         for change in found:
             keeper.logbook.write(_edited(job.step, change, live))
+        if not found:  # it may take back an edit that waits for the next run, and the recipe alone does not tell
+            keeper.logbook.write(ev.Edited(step=job.step, path=path, old=value, new=value, live=False))
         return True, "" if live else "it waits for the next run"
 
 

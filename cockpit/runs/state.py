@@ -6,9 +6,7 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-import psutil
+from typing import Literal, get_args
 
 from cockpit.runs.directory import RunDir
 
@@ -32,6 +30,8 @@ class Heartbeat:
 
 def beat(path: Path, state: State, step: int) -> None:
     """Write this process's heartbeat, whole."""
+    import psutil  # late: the first frame of a list of runs has no use for it
+
     process = psutil.Process()
     record = Heartbeat(process.pid, process.create_time(), socket.gethostname(), time.time(), state, step)
     part = path.with_name(".heartbeat.part")
@@ -42,15 +42,20 @@ def beat(path: Path, state: State, step: int) -> None:
 def read_heartbeat(path: Path) -> Heartbeat | None:
     """The last heartbeat; None where there is none that can be read."""
     try:
-        return Heartbeat(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        numbers = int(raw["pid"]), float(raw["born"]), str(raw["host"]), float(raw["time"])
+        pulse = Heartbeat(*numbers, raw["state"], int(raw["step"]))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    return pulse if pulse.state in get_args(State) and pulse.pid > 0 else None
 
 
 def alive(pulse: Heartbeat) -> bool:
     """Whether the process behind a heartbeat still runs."""
     if pulse.host != socket.gethostname():
         return time.time() - pulse.time < STALE_SECONDS
+    import psutil
+
     try:
         process = psutil.Process(pulse.pid)
         return abs(process.create_time() - pulse.born) < 2 and process.status() != psutil.STATUS_ZOMBIE
@@ -65,6 +70,8 @@ def state_of(run: RunDir, ended: str = "") -> State:
     pulse = read_heartbeat(run.heartbeat)
     if pulse is None:
         # The host needs a moment from its birth to its first heartbeat.
-        young = time.time() - run.recipe.stat().st_mtime < STALE_SECONDS
-        return "new" if young else "lost"
+        try:
+            return "new" if time.time() - run.recipe.stat().st_mtime < STALE_SECONDS else "lost"
+        except OSError:  # the directory was removed
+            return "lost"
     return pulse.state if alive(pulse) else "lost"

@@ -65,12 +65,13 @@ class CockpitApp(App[None]):
             from cockpit.ui.screens.launch import LaunchScreen
 
             return LaunchScreen()
+        if run:
+            from cockpit.ui.screens.opening import Opening
+
+            return Opening(run)
+        from cockpit.recipe import load
         from cockpit.ui.helm import Helm
         from cockpit.ui.screens.cockpit import CockpitScreen
-
-        if run:
-            return CockpitScreen(Helm(run=run))
-        from cockpit.recipe import load
 
         return CockpitScreen(Helm(recipe=load(recipe or "", edits), name=Path(recipe or "").stem))
 

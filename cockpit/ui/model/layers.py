@@ -10,6 +10,8 @@ from cockpit.ui.model.words import clean
 
 TAIL = 16
 """Measurements a sparkline shows."""
+DEAD_TAIL = 4000
+"""Measurements among which the last count of dead units is looked for: only evaluations count them."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ def layers(history: History) -> tuple[LayerRow, ...]:
         return ()
     known = history.started.layers
     tail = history.layers[-TAIL * max(1, len(known)) :]
+    counted = history.layers[-DEAD_TAIL * max(1, len(known)) :]
+    counted = counted[~np.isnan(counted["dead"])]
     rows = []
     for index, layer in enumerate(known):
         mine = tail[tail["layer"] == index]
-        dead = _last(mine["dead"])
+        dead = _last(counted["dead"][counted["layer"] == index])
         rows.append(
             LayerRow(
                 name=clean(layer.name),

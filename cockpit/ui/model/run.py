@@ -109,7 +109,7 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
         lines.append(("weights", " and ".join(f"checkpoints/{which}.pt" for which in kept)))
     lines.append(("folder", clean(run.path)))
     if waiting:
-        lines.append(("waiting", f"{count(waiting)} edits for the next run"))
+        lines.append(("waiting", f"{count(waiting)} edit{'' if waiting == 1 else 's'} for the next run"))
     resume = "" if state == "finished" else "u resume · "
     return Summary(STATES[state], tuple(lines), f"{resume}n new run · v vault · d back")
 

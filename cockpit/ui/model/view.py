@@ -59,7 +59,7 @@ def run_view(
 ) -> View:
     """A run as its directory tells it."""
     scores = [look["accuracy"] for look in looks if isinstance(look.get("accuracy"), (int, float))]
-    waiting = sum(not edit.live for edit in history.edits)
+    waiting = sum(bool(row.waiting) for row in tricks)
     return View(
         state=state,
         header=runs.header(run.name, run.id, state, history, log),

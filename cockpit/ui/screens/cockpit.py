@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from cockpit.ui.helm import Helm
-from cockpit.ui.model.layout import COLUMNS, PLOTS, shown_panes
+from cockpit.ui.model.layout import COLUMNS, PLOTS, TALL, shown_panes
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.panes.curves import AccuracyPane, LossPane
@@ -26,6 +26,8 @@ from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.screens.orders import Orders
 from cockpit.ui.widgets.key_line import KeyLine
 
+SUMMARY_ROWS = 9
+"""What the summary takes from the plots."""
 HURRY = 15
 """Quick looks after an order."""
 SHOWN = ("tricks", "flags", "layers")
@@ -54,9 +56,9 @@ class CockpitScreen(Orders):
         *(Binding(key, f"page({page!r})", page.capitalize(), show=page in SHOWN) for page, key in PAGES.items()),
         Binding("x", "rates", "Next rate", show=False, tooltip="Small plot: lr, gradient norm, update ratio, speed"),
         Binding("c", "checkpoint", "Save", tooltip="Write a checkpoint now"),
+        Binding("d", "detach", "Detach", tooltip="Leave this screen; the run goes on"),
         Binding("s", "stop", "Stop", tooltip="Stop the run with a checkpoint"),
         Binding("v", "vault", "Vault", show=False, tooltip="Score the sealed test set, once you are done choosing"),
-        Binding("d", "detach", "Detach", tooltip="Leave this screen; the run goes on"),
     ]
 
     def __init__(self, helm: Helm) -> None:
@@ -104,11 +106,11 @@ class CockpitScreen(Orders):
     def _push(self, before: str) -> None:
         view = self.helm.view
         with self.app.batch_update():
+            self._arrange()
             self.query_one(HeaderLine).show(view)
             self.query_one(SummaryBox).show(view)
             for pane in self.query(Pane):
                 pane.show(view)
-            self._mark_pages()
         if view.state != before or before == "ready":
             self.refresh_bindings()
 
@@ -131,7 +133,9 @@ class CockpitScreen(Orders):
         self._arrange()
 
     def _arrange(self) -> None:
-        shown = shown_panes(*self.app.size, self._page, PLOTS[self._plot])
+        width, height = self.app.size
+        height -= SUMMARY_ROWS if self.helm.view.summary and height >= TALL else 0
+        shown = shown_panes(width, height, self._page, PLOTS[self._plot])
         for column, panes in COLUMNS.items():
             _display(self.query_one(f"#{column}"), not shown.isdisjoint(panes))
             for pane in panes:

@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from cockpit import catalog
 from cockpit.cards import Knob
-from cockpit.runs.events import Commanded, Ended, Flagged
+from cockpit.runs.events import Commanded, Edited, Ended, Flagged
 from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
 from cockpit.ui.model.findings import orders
 from cockpit.ui.model.tricks import TrickRow
@@ -43,7 +43,10 @@ class Orders(Screen[None]):
     def acknowledge(self) -> None:
         """Say what the run answered, and what happened to it."""
         for event in self.helm.news:
-            if isinstance(event, Commanded):
+            if isinstance(event, Edited):
+                hold = "holds from now on" if event.live else "waits for the next run"
+                self.say(f"{event.path} = {event.new}: {hold}")
+            elif isinstance(event, Commanded) and not (event.ok and event.verb == "edit"):
                 done = event.detail or ("done" if event.ok else "refused")
                 self.say(f"{event.verb}: {done}", "information" if event.ok else "error")
             elif isinstance(event, Flagged) and event.severity != "info":
