@@ -40,7 +40,7 @@ FRAMES = (
     ("`cockpit --help`", b"attach", *COCKPIT, "--help"),
 )
 """What is opened, a text that only its painted screen holds, and the command."""
-KEYS = ((b"t", b"Toggle or choose"), (b"f", b"Remedy"))
+KEYS = ((b"t", b"Toggle or choose"), (b"f", b" Pause"))
 """Keys that move the focus, and what the line of keys says then."""
 
 
@@ -153,9 +153,8 @@ def main() -> None:
 def measure(rounds: int, seconds: float) -> None:
     """Every figure, in the order of the page."""
     busy = os.getloadavg()[0]
-    print(
-        f"{os.cpu_count()} cores · load {busy:.1f} at the start · Python {sys.version.split()[0]} · textual {version('textual')}"
-    )
+    python, textual = sys.version.split()[0], version("textual")
+    print(f"{os.cpu_count()} cores · load {busy:.1f} at the start · Python {python} · textual {textual}")
     print("\n| milliseconds | median | 95th percentile | rounds | hold |\n|---|---|---|---|---|")
     cockpit("train", "first_flight", "--set", "train.epochs=2", "--json")
     for name, text, *command in FRAMES:

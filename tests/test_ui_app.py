@@ -399,3 +399,13 @@ async def test_a_terminal_without_unicode_is_served(runs: Path, monkeypatch: pyt
             await pilot.press(key)
             lines = app.screen._compositor.render_strips()
             assert [line.text for line in lines if not line.text.isascii()] == []
+
+
+async def test_the_summary_takes_the_height_it_needs_after_every_resize(runs: Path, recipe: str) -> None:
+    app = opened(runs, recipe=recipe)
+    async with on_screen(app, WIDE) as pilot:
+        box = app.screen.query_one("#summary", Static)
+        for size in ((40, 12), WIDE):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.2)
+        await until(pilot, lambda: box.content_size.height == len(str(box.content).splitlines()))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import recipe_catalog
 import ui_canned
@@ -13,6 +14,8 @@ from cockpit import catalog
 from cockpit.recipe import edit, loads
 from cockpit.runs import events as ev
 from cockpit.runs.history import History, read_history
+from cockpit.runs.tables import LAYERS, blank
+from cockpit.ui.format import epochs
 from cockpit.ui.model import words
 from cockpit.ui.model.curves import curves, marks
 from cockpit.ui.model.data import data
@@ -240,3 +243,19 @@ def test_the_first_frame_needs_neither_torch_nor_numpy() -> None:
     code = "import sys, cockpit.ui.app, cockpit.ui.screens.launch; print(sorted({'torch', 'numpy', 'yaml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_share_of_dead_units_stays_in_view_between_evaluations(runs: Path) -> None:
+    history = canned(runs)
+    assert history.started
+    count = len(history.started.layers)
+    later = blank(40 * count, LAYERS)
+    later["layer"] = np.tile(np.arange(count), 40)
+    before = [row.dead for row in layers(history)]
+    history.layers = np.concatenate([history.layers, later])
+    assert [row.dead for row in layers(history)] == before != ["-"] * count
+
+
+@pytest.mark.parametrize(("number", "shown"), [(3.127, "3.1"), (20.0, "20"), (2421.5, "2,421.5"), (0.0, "0")])
+def test_epochs_are_counted_without_exponents(number: float, shown: str) -> None:
+    assert epochs(number) == shown

@@ -28,6 +28,11 @@ def si(number: float) -> str:
     return f"{number:.3g}"
 
 
+def epochs(number: float) -> str:
+    """3.127 -> `3.1`, 20.0 -> `20`, 2421.5 -> `2,421.5`."""
+    return f"{number:,.1f}".removesuffix(".0")
+
+
 def duration(seconds: float) -> str:
     """200 -> `03:20`, 3725 -> `1:02:05`, 90061 -> `1d 01:01`; unknown -> `--:--`."""
     if not math.isfinite(seconds) or seconds < 0:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cockpit.runs.events import Flagged, Remedy
 from cockpit.runs.history import History
+from cockpit.ui.format import epochs
 from cockpit.ui.model.words import SEVERITIES, Word, clean, evidence
 
 RANK = {"critical": 0, "warning": 1, "info": 2}
@@ -46,7 +47,7 @@ def _finding(found: Flagged, cleared: str = "") -> Finding:
     return Finding(
         id=clean(found.id),
         severity=SEVERITIES.get(found.severity, SEVERITIES["info"]),
-        epoch=f"epoch {found.epoch:.3g}",
+        epoch=f"epoch {epochs(found.epoch)}",
         headline=clean(found.headline),
         why=clean(found.why),
         evidence=tuple((clean(key).replace("_", " "), evidence(item)) for key, item in found.evidence.items()),

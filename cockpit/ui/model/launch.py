@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import RunReader
-from cockpit.ui.format import percent
+from cockpit.ui.format import epochs, percent
 from cockpit.ui.model.words import STATES, Word, clean
 
 
@@ -27,12 +27,12 @@ def run_row(run: RunDir, now: float) -> RunRow:
     reader.poll()
     history = reader.history
     begun = history.launched.t if history.launched else run.recipe.stat().st_mtime
-    epochs = history.started.epochs if history.started else 0
+    planned = history.started.epochs if history.started else 0
     return RunRow(
         run=run,
         name=clean(run.name),
         state=STATES[reader.state],
-        progress=f"epoch {history.epoch:.3g}/{epochs}" if epochs else "",
+        progress=f"epoch {epochs(history.epoch)}/{planned}" if planned else "",
         best=percent(history.best.val_accuracy, 1) if history.best else "",
         age=ago(now - begun),
         flags=len(history.active),

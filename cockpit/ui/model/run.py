@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cockpit.recipe import Recipe, lay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History
-from cockpit.ui.format import count, duration, percent, si
+from cockpit.ui.format import count, duration, epochs, percent, si
 from cockpit.ui.model.words import STATES, Word, clean
 
 WINDOW = 400
@@ -101,8 +101,8 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
         lines.append(("best", score))
     if history.started:
         begun = history.started
-        epochs = f"{history.epoch:.3g} of {begun.epochs} epochs"
-        lines.append(("time", f"{duration(seconds(history))} for {epochs} on {clean(begun.device)}"))
+        flown = f"{epochs(history.epoch)} of {count(begun.epochs)} epochs"
+        lines.append(("time", f"{duration(seconds(history))} for {flown} on {clean(begun.device)}"))
     lines.append(("flags", ", ".join(clean(flag) for flag in history.active) or "none stands"))
     kept = [which for which in ("best", "last") if any(which in seen.path for seen in history.checkpoints)]
     if kept:

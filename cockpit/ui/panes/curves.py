@@ -17,6 +17,8 @@ class CurvePane(Pane, can_focus=True):
     """One plot."""
 
     HELP_TITLE = "Plots"
+    SMOOTHING: ClassVar[int] = 1
+    """The level to begin with: the noise of single batches would bury the validation curve; its band stays in view."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "log", "Log scale", show=False, tooltip="Switch the value axis between linear and logarithmic"),
         Binding("z", "smooth", "Smooth", show=False, tooltip="Smooth more, or not at all"),
@@ -31,7 +33,9 @@ class CurvePane(Pane, can_focus=True):
 
     def compose(self) -> ComposeResult:
         """The plot."""
-        yield CurvePlot(waiting="the curves come with the first step")
+        plot = CurvePlot(waiting="the curves come with the first step")
+        plot.set_reactive(CurvePlot.smoothing, self.SMOOTHING)
+        yield plot
 
     def part(self, view: View) -> Curves:
         """The curves: new at every poll that brought something; the plot itself draws only what changed."""

@@ -55,6 +55,11 @@ class FlagsPane(Pane):
         at = listed.highlighted
         listed.set_options(Option(_block(found, width)) for found in part)
         listed.highlighted = min(at or 0, len(part) - 1) if part else None
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No remedy key where nothing stands."""
+        return bool(self._shown) if action == "remedy" else True
 
     def action_remedy(self, number: int) -> None:
         """Ask for a remedy of the selected finding."""

@@ -14,6 +14,7 @@ class RatesPane(CurvePane):
 
     TITLE = "Rates"
     HELP_TITLE = "Small plot"
+    SMOOTHING = 0
     BINDINGS = [
         Binding(str(number), f"tab({number})", tab.capitalize(), show=False) for number, tab in enumerate(RATES, start=1)
     ]

@@ -41,6 +41,6 @@ class SummaryBox(Static):
         return Content("\n").join([head, *(Content(" " * LABEL) + line for line in rest)])
 
     def on_resize(self) -> None:
-        """Texts wrap anew."""
+        """Texts wrap anew, once the layout that asked for it is done: until then it takes no other height."""
         if self._shown:
-            self.draw(self._shown)
+            self.call_after_refresh(self.draw, self._shown)

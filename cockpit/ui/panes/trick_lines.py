@@ -74,7 +74,7 @@ def full_card(card: Card, row: TrickRow) -> Content:
 
 def _knob(knob: Knob) -> Content:
     bounds = (f"{knob.range or knob.type}, default {value(knob.default)}. ", "$foreground 60%")
-    return Content.assemble(f"  {knob.name}  ", bounds, clean(knob.help), (" live" * knob.live, "$success"))
+    return Content.assemble(f"  {knob.name}  ", bounds, clean(knob.help), (" · live" * knob.live, "$success"))
 
 
 def knobs_for(row: TrickRow) -> tuple[Knob, ...]:
