@@ -1,5 +1,6 @@
 """The commands. Each prints plain lines or, with --json, one JSON object; 0 is well, 1 the run failed, 2 bad input."""
 
+import io
 import sys
 
 from cockpit.cli import catalogue, flying, looking, screen
@@ -15,5 +16,8 @@ def main() -> None:
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     if first not in known and first not in ("--help", "-h", "--version", "--install-completion", "--show-completion"):
         sys.argv.insert(1, "open")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode
     with words():
-        app(prog_name="cockpit")
+        sys.exit(app(prog_name="cockpit", standalone_mode=False))

@@ -1,14 +1,17 @@
 """What every command shares: the application object, options, and how faults become sentences."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
+
+from cockpit.datasets.words import printable
 
 app = typer.Typer(
     name="cockpit",
@@ -31,6 +34,10 @@ SetOpt = Annotated[
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 NameOpt = Annotated[str | None, typer.Option("--name", help="The run's name (default: the recipe's).")]
 CodeOpt = Annotated[bool, typer.Option("--allow-code", help="Allow the recipe to run Python code of its own.")]
+
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""The parser's own; typer has moved it between packages."""
 
 
 class BadInputError(Exception):
@@ -60,17 +67,49 @@ def words() -> Iterator[None]:
         yield
     except (BadInputError, RunError, RecipeError) as error:
         fail(str(error))
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left; that is no fault
-        sys.exit(0)
+    except UsageError as error:
+        fail(f"{error.format_message().rstrip('.')}; `{' '.join(sys.argv[:2])} --help` shows the usage")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except MemoryError as error:
+        fail(f"this machine has not enough memory: {error}")
 
 
-def fail(sentence: str, code: int = 2) -> None:
+def fail(sentences: str, code: int = 2) -> None:
     """Say what is wrong and leave."""
-    print(sentence, file=sys.stderr)
+    for sentence in sentences.splitlines():
+        say(sentence, sys.stderr)
     sys.exit(code)
 
 
+def say(line: str = "", stream: TextIO | None = None) -> None:
+    """Print one line. What came from files or user code must not drive the terminal, so only printable characters pass."""
+    _write(printable(line), stream or sys.stdout)
+
+
 def show_json(value: Any) -> None:
-    """Print one JSON object."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object, in ASCII: any terminal and any parser takes it."""
+    _write(json.dumps(value, indent=1, allow_nan=False), sys.stdout)
+
+
+@contextmanager
+def only_json(wanted: bool) -> Iterator[None]:
+    """With --json, what a user's network prints goes to standard error: standard output holds the object alone."""
+    with redirect_stdout(sys.stderr) if wanted else nullcontext():
+        yield
+
+
+def _write(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        silence(stream)
+        if isinstance(error, BrokenPipeError):  # the reader left, as `head` does; that is no fault
+            sys.exit(0)
+        raise BadInputError(f"the output cannot be written: {error.strerror}") from error
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is left in a stream that cannot be written nowhere, so that Python does not trip over it at the end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cockpit.cards import Card, Knob
-from cockpit.cli.base import BadInputError, JsonOpt, app, show_json
+from cockpit.cli.base import BadInputError, JsonOpt, app, say, show_json
 
 
 @app.command()
@@ -33,7 +33,7 @@ def tricks(json: JsonOpt = False) -> None:
         return
     families = sorted({(card.kind, card.family) for card in cards})
     for kind, family in families:
-        print(f"{family} ({'take one' if kind == 'choice' else 'on or off'})")
+        say(f"{family} ({'take one' if kind == 'choice' else 'on or off'})")
         _table([(card.name, card.summary) for card in cards if (card.kind, card.family) == (kind, family)], indent="  ")
 
 
@@ -58,8 +58,10 @@ def explain(name: Annotated[str, typer.Argument(metavar="NAME", help="A trick or
     if not found:
         near = difflib.get_close_matches(name, [card.name for card in catalog()], n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(near)}?" if near else "; `cockpit tricks` and `cockpit flags` list them"
-        raise BadInputError(f"there is no trick or flag called {name!r}{hint}")
-    print("\n\n".join(card_text(card) for card in found))
+        raise BadInputError(f"there is no trick or flag called {name[:200]!r}{hint}")
+    for number, card in enumerate(found):
+        for line in [""] * bool(number) + card_text(card).splitlines():
+            say(line)
 
 
 def describe(card: Card) -> dict[str, Any]:
@@ -113,4 +115,4 @@ def _wrap(text: str, width: int, hang: str = "") -> list[str]:
 def _table(rows: list[tuple[str, str]], indent: str = "") -> None:
     pad = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
-        print(f"{indent}{name:<{pad}}  {text}")
+        say(f"{indent}{name:<{pad}}  {text}")

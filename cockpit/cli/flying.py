@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, NameOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
+from cockpit.cli.base import (
+    BadInputError,
+    CodeOpt,
+    JsonOpt,
+    NameOpt,
+    RecipeArg,
+    RunArg,
+    RunsOpt,
+    SetOpt,
+    app,
+    only_json,
+    say,
+    show_json,
+)
 from cockpit.runs.directory import RunDir, find, runs_root
 
 
@@ -45,8 +58,9 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     progress = Progress(run, quiet=json)
     host = Host(run, resume=resume, say=progress.say)
     host.catch_signals()
-    end = host.run(idle=progress.turn)
-    progress.close()
+    with only_json(json):
+        end = host.run(idle=progress.turn)
+    progress.close(end)
     if json:
         show_json(summarise(run))
     raise typer.Exit(1 if end.state == "failed" else 0)
@@ -69,7 +83,8 @@ def start(
     if json:
         show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
     else:
-        print(f"run {run.id} ({run.name}) started as process {pid}\n  {run.path}\n  cockpit attach {run.id}")
+        for line in (f"run {run.id} ({run.name}) started as process {pid}", f"  {run.path}", f"  cockpit attach {run.id}"):
+            say(line)
 
 
 @app.command()
@@ -98,7 +113,7 @@ def stop(
     if json:
         show_json(summarise(found))
     else:
-        print(f"run {found.id} ({found.name}) is {reader.state} at step {reader.history.step}")
+        say(f"run {found.id} ({found.name}) is {reader.state} at step {reader.history.step}")
     raise typer.Exit(1 if reader.state in LIVE else 0)
 
 
@@ -127,4 +142,5 @@ def resume(
     if json:
         show_json({"id": found.id, "name": found.name, "dir": str(found.path), "pid": pid})
     else:
-        print(f"run {found.id} ({found.name}) goes on as process {pid}\n  cockpit attach {found.id}")
+        say(f"run {found.id} ({found.name}) goes on as process {pid}")
+        say(f"  cockpit attach {found.id}")

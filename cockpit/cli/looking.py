@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, show_json
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, only_json, say, show_json
 from cockpit.runs.directory import find, list_runs, runs_root
 
 
@@ -19,12 +19,12 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
         show_json(summaries)
         return
     if not summaries:
-        print(f"no runs under {runs_root(runs)} yet; `cockpit train first_flight` makes one")
+        say(f"no runs under {runs_root(runs)} yet; `cockpit train first_flight` makes one")
     for one in summaries:
         best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] else ""
         epochs = f"epoch {one['epoch'] or 0:.1f}/{one['epochs']}" if one["epochs"] else ""
         reason = one["reason"] if one["state"] == "failed" else ""
-        print(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
+        say(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
 
 
 @app.command()
@@ -37,7 +37,7 @@ def show(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> Non
         show_json(summary)
         return
     for line in summary_lines(summary):
-        print(line)
+        say(line)
 
 
 def summary_lines(one: dict[str, Any]) -> list[str]:
@@ -50,16 +50,16 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
         )
         lines += [f"{where} · {one['device']} · {one['params']:,} parameters"]
     if one["best"]:
-        lines += [
-            f"  best  epoch {one['best']['epoch']} · val accuracy {one['best']['val_accuracy']:.2%}",
-            f"  last  train accuracy {one['last']['train_accuracy'] or 0:.2%} · val {one['last']['val_accuracy'] or 0:.2%}",
-        ]
+        lines += [f"  best  epoch {one['best']['epoch']} · val accuracy {one['best']['val_accuracy']:.2%}"]
+    if one["last"]:
+        last = one["last"]
+        lines += [f"  last  train accuracy {last['train_accuracy'] or 0:.2%} · val {last['val_accuracy'] or 0:.2%}"]
     for rise in one["flags"]:
         cleared = f" (cleared at step {rise['cleared_step']})" if rise["cleared_step"] else ""
         lines += [f"  {rise['severity']} {rise['id']} at step {rise['step']}: {rise['headline']}{cleared}"]
     seen = one["test"]
-    lines += [f"  test set: {seen['looks']} looks" + (f", accuracy {seen['accuracy']:.2%}" if seen["looks"] else ", sealed")]
-    return lines
+    score = ", sealed" if not seen["looks"] else "" if seen["accuracy"] is None else f", accuracy {seen['accuracy']:.2%}"
+    return [*lines, f"  test set: {seen['looks']} looks{score}"]
 
 
 @app.command()
@@ -71,13 +71,15 @@ def check(recipe: RecipeArg, edits: SetOpt = None, allow_code: CodeOpt = False, 
     from cockpit.engine.preflight import CheckError, preflight
 
     try:
-        report = preflight(decoded, allow_code=allow_code)
+        with only_json(json):
+            report = preflight(decoded, allow_code=allow_code)
     except CheckError as error:
         raise BadInputError(str(error)) from error
     if json:
         show_json(report.plain())
     else:
-        print("\n".join(report.lines()))
+        for line in report.lines():
+            say(line)
     raise typer.Exit(0)
 
 
@@ -89,12 +91,13 @@ def test(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> Non
 
     began = time.perf_counter()
     try:
-        seen = look(found)
+        with only_json(json):
+            seen = look(found)
     except TestingError as error:
         raise BadInputError(str(error)) from error
     if json:
         show_json(seen)
         return
-    print(f"test accuracy {seen['accuracy']:.2%} · loss {seen['loss']:.4f} on {seen['count']:,} images")
-    print(f"weights of epoch {seen['epoch']}, the best on validation · {time.perf_counter() - began:.1f} s")
-    print(f"this was look {seen['looks']} at the sealed test set; every look is in the run's ledger")
+    say(f"test accuracy {seen['accuracy']:.2%} · loss {seen['loss']:.4f} on {seen['count']:,} images")
+    say(f"weights of epoch {seen['epoch']}, the best on validation · {time.perf_counter() - began:.1f} s")
+    say(f"this was look {seen['looks']} at the sealed test set; every look is in the run's ledger")

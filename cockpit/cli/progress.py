@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from cockpit.cli.base import silence
+from cockpit.datasets.words import printable
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import RunReader
@@ -14,16 +16,20 @@ class Progress:
     def __init__(self, run: RunDir, *, quiet: bool) -> None:
         self._reader = RunReader(run)
         self._quiet = quiet
+        self._stream = sys.stderr if quiet else sys.stdout
         self._bar: Any = None
         self._task: Any = None
         self.say(f"run {run.id} ({run.name}) in {run.path}")
 
     def say(self, text: str) -> None:
-        """Print a line above the bar; with --json, on standard error."""
-        if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr if self._quiet else sys.stdout, flush=True)
+        """Print a line above the bar; with --json, on standard error. A reader that left, or a full disk, is no fault."""
+        try:
+            if self._bar:
+                self._bar.console.print(printable(text), markup=False, highlight=False)
+            else:
+                print(printable(text), file=self._stream, flush=True)
+        except OSError:
+            silence(self._stream)
 
     def turn(self) -> None:
         """Print the news."""
@@ -46,9 +52,11 @@ class Progress:
             self._bar.start()
         self._bar.update(self._task, completed=step, description=f"loss {loss:.3f}")
 
-    def close(self) -> None:
-        """Take the bar away."""
+    def close(self, end: ev.Ended) -> None:
+        """Take the bar away. A disk that is full, or gone, may not have kept how the run ended."""
         self.turn()
+        if self._reader.history.ended is None:
+            self.say(line_of(end))
         if self._bar:
             self._bar.stop()
 

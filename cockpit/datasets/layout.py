@@ -51,9 +51,14 @@ class Layout:
 
 def resolve(path: str, root: Path) -> Path:
     """The folder that a recipe names: absolute, from the home folder, or inside the data folder. Raises DataError."""
-    folder = root / Path(path).expanduser()
-    if folder.is_dir():
-        return folder
+    try:
+        folder = root / Path(path).expanduser()
+        if folder.is_dir():
+            return folder
+        folder.exists()
+    except (OSError, RuntimeError) as error:  # too long, closed to us, or the home of a user who is not there
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"data.path: {printable(path[:200])} cannot be read: {why}") from error
     if folder.exists():
         raise DataError(f"data.path: {printable(folder)} is a file; unpack it and name the folder")
     beside = [each.name for each in _folders(folder.parent)] if folder.parent.is_dir() else []

@@ -46,7 +46,7 @@ def decode(paths: Sequence[Path], size: int, say: Callable[[str], None]) -> list
 
 
 def _decode(path: Path, size: int) -> Picture | Broken:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
@@ -55,6 +55,8 @@ def _decode(path: Path, size: int) -> Picture | Broken:
             flat = _flatten(ImageOps.exif_transpose(image))
             # The largest centred square, resized: shorter side to size, then the centre.
             return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    except UnidentifiedImageError:  # its own words repeat the whole path
+        return Broken(path, "it is no image, or of an unknown kind")
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them raise
         return Broken(path, f"{type(error).__name__}: {error}")
 

@@ -1,5 +1,7 @@
 """From a recipe to a training that is ready for its first step."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -68,6 +70,9 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
             f"take at most {len(train)}, or train.drop_last: off"
         )
     model = build_model(recipe, task, allow_code=allow_code).to(device)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise AssemblyError("model: the network has no weights to train")
+    _try_single(model, train, recipe)
     try:
         wiring = Wiring(recipe, model, train.standardise)
     except ValueError as error:
@@ -90,6 +95,22 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         plain_criterion=recipe.loss.build(task),
     )
     return job, loaded
+
+
+def _try_single(model: nn.Module, train: Feed, recipe: Recipe) -> None:
+    """Where an epoch has a batch of one image, show one to a copy: batch norm may have nothing to take statistics of."""
+    size, drop_last = recipe.train.batch_size, recipe.train.drop_last
+    if size > 1 and (drop_last or len(train) % size != 1):
+        return
+    try:
+        with torch.no_grad(), torch.random.fork_rng():
+            copy.deepcopy(model).train()(train.clean(torch.zeros(1, dtype=torch.int64, device=train.labels.device)).x)
+    except ValueError as error:
+        which = "every batch" if size == 1 else f"the last batch of the {len(train)} training images"
+        raise AssemblyError(
+            f"train.batch_size: {size} leaves {which} with 1 image, and batch norm takes its statistics over several; "
+            f"take {size + 1}{'' if size == 1 else ', or train.drop_last: on'}"
+        ) from error
 
 
 def started(job: Training, loaded: Loaded) -> ev.Started:

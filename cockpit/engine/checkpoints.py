@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +31,27 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; nothing in it may be code. Raises CheckpointError."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"checkpoint {path.name} holds more than weights and was not loaded") from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path.name} is damaged: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # torch's reader raises whatever a damaged file makes it raise
+        raise CheckpointError(f"checkpoint {path.name} is damaged: {_first_line(error)}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path.name} is not one of ours")
     return state
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Around the use of a checkpoint: one that holds something else than the recipe's network raises CheckpointError."""
+    try:
+        yield
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {path.name} does not fit this recipe: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split()[:30]) or type(error).__name__

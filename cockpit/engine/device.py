@@ -18,6 +18,8 @@ def pick_device(wanted: str) -> torch.device:
         return torch.device(name)
     try:
         device = torch.device(wanted)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError("a device without numbers, or one that was never tried")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(f"train.device: {wanted!r} cannot be used here; `auto` takes what is there") from error

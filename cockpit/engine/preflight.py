@@ -1,6 +1,7 @@
 """Everything that can be known before the first step: `cockpit check`."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from cockpit.datasets.places import data_root
 from cockpit.engine.assemble import AssemblyError, assemble, started
 from cockpit.engine.device import DeviceError
 from cockpit.engine.evaluation import measure_start
+from cockpit.engine.words import told
 from cockpit.judge import Judge
 from cockpit.recipe import Recipe, to_tree
 from cockpit.runs import events as ev
@@ -32,7 +34,7 @@ class Report:
         """JSON data."""
         facts = self.started
         return {
-            "ok": not any(found.severity == "critical" for found in self.findings),
+            "ok": math.isfinite(self.measured.loss) and not any(found.severity == "critical" for found in self.findings),
             "data": dataclasses.asdict(facts.data),
             "device": facts.device,
             "precision": facts.precision,
@@ -41,7 +43,7 @@ class Report:
             "steps_per_epoch": facts.steps_per_epoch,
             "total_steps": facts.total_steps,
             "plan": facts.plan,
-            "initial_loss": self.measured.loss,
+            "initial_loss": self.measured.loss if math.isfinite(self.measured.loss) else None,
             "expected_loss": self.measured.expected_loss,
             "initial_accuracy": self.measured.accuracy,
             "flags": [{"id": f.id, "severity": f.severity, "headline": f.headline} for f in self.findings],
@@ -68,10 +70,14 @@ def preflight(recipe: Recipe, *, allow_code: bool = False) -> Report:
     """Build everything and look once, without training. Raises CheckError."""
     try:
         job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
+        begun = started(job, loaded)
+        measured, _ = measure_start(job)
     except (AssemblyError, DataError, DeviceError) as error:
         raise CheckError(str(error)) from error
-    begun = started(job, loaded)
-    measured, _ = measure_start(job)
+    except (Exception, SystemExit) as error:
+        if not recipe.model.runs_code:
+            raise  # a fault of ours, not of the user's network
+        raise CheckError(f"model: {told(error)}") from error
     history = History(started=begun, measured=measured, recipe=to_tree(recipe))
     findings = Judge(recipe.flags.values(), history).start()
     return Report(begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), loaded.notes)

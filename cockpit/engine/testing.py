@@ -7,7 +7,7 @@ from cockpit.datasets.base import DataError, Places
 from cockpit.datasets.places import data_root
 from cockpit.engine import checkpoints
 from cockpit.engine.assemble import AssemblyError, build_model, feed_of, task_of
-from cockpit.engine.checkpoints import CheckpointError
+from cockpit.engine.checkpoints import CheckpointError, fitting
 from cockpit.engine.data.load import Split, load
 from cockpit.engine.device import DeviceError, pick_device, pick_precision
 from cockpit.engine.feed import in_order
@@ -48,15 +48,17 @@ def _score(run: RunDir) -> dict[str, Any]:
     loaded = load(recipe.data, Places(root=data_root()))
     task = task_of(loaded)
     model = build_model(recipe, task, allow_code=allows_code(run)).to(device)
-    model.load_state_dict(saved["model"])
+    with fitting(run.checkpoint("best")):
+        model.load_state_dict(saved["model"])
+        step = int(saved["step"])
     images = loaded.vault.open_for_look()
     feed = feed_of(Split(images.pixels, images.labels), loaded, recipe, device)
     precision = pick_precision(recipe.train.precision, device)
     scores = score(model, feed, in_order(len(feed), 512, device), recipe.loss.build(task), precision)
-    best = next((seen for seen in read_history(run).evaluations if seen.step == saved["step"]), None)
+    best = next((seen for seen in read_history(run).evaluations if seen.step == step), None)
     return {
         "t": time.time(),
-        "step": saved["step"],
+        "step": step,
         "epoch": best.epoch if best else None,
         "weights": best.weights if best else "raw",
         "accuracy": scores.accuracy,

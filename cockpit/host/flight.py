@@ -3,6 +3,7 @@
 import dataclasses
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +41,19 @@ class Flight:
         """Train. Whatever happens, the last event of the run says how it ended."""
         from cockpit.engine.logbook import Logbook  # torch comes with the engine
 
-        log = Logbook(self.run)
+        log: Logbook | None = None
         try:
+            log = Logbook(self.run)
             end = self._train(log)
         except BaseException as error:  # the thread must not die without a word
             end = ev.Ended(state="failed", reason=self._reason(error))
+        if not self.run.path.is_dir():
+            end = ev.Ended(state="failed", reason=f"the run directory {self.run.path} was removed")
         kept = "best" if self.job and self.job.keep_best and self.job.best else "last"
         epoch = self.job.epoch if self.job else 0.0
         self.end = dataclasses.replace(end, step=self.step, epoch=epoch, kept=kept)
-        log.ended(self.end)
+        if log:
+            log.ended(self.end)
         self.state = "finished" if end.state == "finished" else "stopped"
 
     def _train(self, log: "Logbook") -> ev.Ended:
@@ -80,11 +85,11 @@ class Flight:
         sentence = expected(error)
         if sentence:
             return sentence
-        with open(self.run.log, "a", encoding="utf-8") as log:
+        from cockpit.engine.words import told
+
+        with suppress(OSError), open(self.run.log, "a", encoding="utf-8", errors="backslashreplace") as log:
             traceback.print_exception(error, file=log)
-        where = traceback.extract_tb(error.__traceback__)[-1:]
-        place = f" ({where[0].filename}:{where[0].lineno})" if where else ""
-        return f"{type(error).__name__}: {str(error).strip() or 'no words'}{place}; the traceback is in host.log"
+        return f"{told(error)}; the traceback is in host.log"
 
     @staticmethod
     def _restore(job: "Training", log: "Logbook") -> None:
@@ -92,7 +97,8 @@ class Flight:
 
         path = log.run.checkpoint("last")
         if path.exists():
-            job.load_state_dict(checkpoints.load(path))
+            with checkpoints.fitting(path):
+                job.load_state_dict(checkpoints.load(path))
         log.rewind(job.step, path.name if path.exists() else "")
 
     @staticmethod
@@ -130,5 +136,7 @@ def expected(error: BaseException) -> str:
 
     if isinstance(error, torch.OutOfMemoryError):
         return "the device ran out of memory; a smaller train.batch_size or model needs less"
+    if isinstance(error, MemoryError):
+        return f"this machine has not enough memory: {error}"
     ours = AssemblyError | DataError | DeviceError | CheckpointError | RecipeError | NonFiniteLossError
     return str(error) if isinstance(error, ours) else ""

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from types import FrameType
 
+from cockpit.host.claim import HAND_OVER, claim
 from cockpit.host.flight import Flight
 from cockpit.host.machine import MachineLog
 from cockpit.runs import events as ev
@@ -21,8 +23,6 @@ from cockpit.runs.state import alive, beat, read_heartbeat
 
 POLL = 0.1
 """Seconds between two looks into the mailbox."""
-HAND_OVER = 20.0
-"""Seconds that a host waits for the one before it to leave."""
 
 
 class Host:
@@ -35,6 +35,10 @@ class Host:
 
     def run(self, idle: Callable[[], None] = lambda: None) -> ev.Ended:
         """Fly, and serve the run until it has ended; `idle` is called at every turn. Raises RunError where it is taken."""
+        with claim(self.run_dir):
+            return self._fly(idle)
+
+    def _fly(self, idle: Callable[[], None]) -> ev.Ended:
         self._take()
         machine = MachineLog(self.run_dir)
         thread = threading.Thread(target=self.flight.fly, name="training", daemon=True)
@@ -82,7 +86,7 @@ class Host:
         writer.close()
 
     def _wait_for_the_last(self) -> None:
-        """A host that has written its last word may still be on its way out; any other keeps the run. Raises RunError."""
+        """For hosts on other machines, whose claims the file system may not show. Raises RunError."""
         until = time.monotonic() + HAND_OVER
         while (pulse := read_heartbeat(self.run_dir.heartbeat)) and pulse.pid != os.getpid() and alive(pulse):
             if read_history(self.run_dir).ended is None or time.monotonic() > until:
@@ -98,4 +102,7 @@ class Host:
         if time.monotonic() - self._beaten > 1.0:
             self._beaten = time.monotonic()
             state = "paused" if self.flight.control.paused else self.flight.state
-            beat(self.run_dir.heartbeat, state, self.flight.step)
+            with suppress(OSError):  # a full disk; the next beat tries again
+                beat(self.run_dir.heartbeat, state, self.flight.step)
+            if not self.run_dir.path.is_dir():
+                self.stop()  # no command could reach this host any more

@@ -39,7 +39,7 @@ def from_file(path: str, factory: str, task: Task, activation: MakeActivation, n
 
 
 def _run(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not _is_file(path):
         near = difflib.get_close_matches(path.name, [file.name for file in path.absolute().parent.glob("*.py")], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"looked in {path.absolute().parent}"
         raise ValueError(f"there is no file {path}; {hint}")
@@ -49,6 +49,13 @@ def _run(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # too long, or in a folder that is closed to us
+        raise ValueError(f"the file {str(path)[:200]} cannot be read: {error.strerror}") from error
 
 
 def _factory(module: ModuleType, path: str, name: str) -> Callable[..., Any]:

@@ -34,9 +34,9 @@ def locate(source: str) -> Path:
         return shipped[source]
     path = Path(source)
     try:
-        if path.is_dir():
+        if source and path.is_dir():
             raise RecipeError([fault(Place(source), "", "this is a folder, not a recipe", _inside(path))])
-        if path.exists():
+        if source and path.exists():
             return path
         files = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
     except (OSError, ValueError):  # too long, a null byte, or a folder that is not there or closed to us

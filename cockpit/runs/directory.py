@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ class RunDir:
         return self.path / "heartbeat"
 
     @property
+    def claim(self) -> Path:
+        """Locked by the host while it lives."""
+        return self.path / "claim"
+
+    @property
     def log(self) -> Path:
         """What the host printed."""
         return self.path / "host.log"
@@ -89,6 +95,7 @@ def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -
     stamp = time.strftime("%Y-%m-%d_%H%M%S")
     run = RunDir((root / f"{stamp}_{slug[:60]}_{secrets.token_hex(2)}").absolute())
     try:
+        _no_file(root)
         root.mkdir(parents=True, exist_ok=True)
         for folder in (run.path, run.path / "metrics", run.path / "checkpoints", run.mailbox):
             folder.mkdir(mode=0o700)
@@ -99,16 +106,26 @@ def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -
     return run
 
 
+def _no_file(root: Path) -> None:
+    if root.is_file():
+        raise RunError(f"runs are kept in a folder, and {root} is a file; COCKPIT_RUNS or --runs names another")
+
+
 def list_runs(root: Path) -> list[RunDir]:
-    """Every run under a folder, newest first."""
-    found = [RunDir(path) for path in root.iterdir() if (path / "recipe.yaml").is_file()] if root.is_dir() else []
+    """Every run under a folder, newest first. Raises RunError where the folder cannot be read."""
+    try:
+        _no_file(root)
+        found = [RunDir(path) for path in root.iterdir() if (path / "recipe.yaml").is_file()] if root.is_dir() else []
+    except OSError as error:
+        raise RunError(f"the runs under {str(root)[:200]} cannot be read: {error.strerror}") from error
     return sorted(found, key=lambda run: run.path.name, reverse=True)
 
 
 def find(root: Path, wanted: str | None = None) -> RunDir:
     """A run by directory, id, or unique prefix of id, name or folder; the newest by default. Raises RunError."""
-    if wanted and (Path(wanted) / "recipe.yaml").is_file():
-        return RunDir(Path(wanted).absolute())
+    with suppress(OSError, ValueError):  # too long for a path, or a null byte: it may still be told of as a name
+        if wanted and (Path(wanted) / "recipe.yaml").is_file():
+            return RunDir(Path(wanted).absolute())
     runs = list_runs(root)
     if not runs:
         raise RunError(f"there are no runs under {root}; start one with `cockpit train first_flight`")
@@ -119,6 +136,6 @@ def find(root: Path, wanted: str | None = None) -> RunDir:
     if len(near) == 1:
         return near[0]
     if not near:
-        raise RunError(f"no run under {root} is called {wanted!r}; `cockpit runs` lists them")
+        raise RunError(f"no run under {root} is called {wanted[:200]!r}; `cockpit runs` lists them")
     names = ", ".join(f"{run.id} ({run.name})" for run in near[:5])
     raise RunError(f"{wanted!r} could be any of {len(near)} runs: {names}; say more of the id")

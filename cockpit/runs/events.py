@@ -237,7 +237,7 @@ _NESTED: dict[str, Any] = {"data": DataFacts, "layers": Layer, "remedies": Remed
 
 def encode(event: Event) -> str:
     """One line of JSON, without its newline. NaN and infinities become strings, so that any reader can parse it."""
-    return json.dumps({"kind": event.kind, **_plain(dataclasses.asdict(event))}, ensure_ascii=False, allow_nan=False)
+    return json.dumps({"kind": event.kind, **_plain(dataclasses.asdict(event))}, allow_nan=False)
 
 
 def decode(line: str) -> Event | None:
@@ -273,6 +273,9 @@ def _build(cls: Any, raw: dict[str, Any]) -> Any:
 
 
 def _revive(value: Any, hint: Any) -> Any:
+    """A value as its field has it. ValueError where the file holds something else."""
+    if hint in (int, str, bool) and type(value) is not hint:
+        raise ValueError(f"expected {hint.__name__}, got {value!r}")
     if hint is float and isinstance(value, (str, int)):
         return float(value)
     if isinstance(value, list) and "tuple" in str(hint):

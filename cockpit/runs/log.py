@@ -47,7 +47,7 @@ class LineWriter:
 
 
 class LineReader:
-    """Follows a file of lines: each `read` returns the whole lines that came since the last."""
+    """Follows a file of lines: each `read` returns the whole lines that came since the last; none where it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class LineReader:
             with open(self._path, "rb") as file:
                 file.seek(self._offset)
                 data = file.read()
-        except FileNotFoundError:
+        except OSError:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)

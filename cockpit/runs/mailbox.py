@@ -28,6 +28,7 @@ def send(mailbox: Path, command: Command) -> Command:
     """Put a command into a mailbox. OSError where the directory cannot be written."""
     name = f"{time.time_ns():020d}-{command.id}.json"
     part = mailbox / f".{name}.part"
+    mailbox.mkdir(exist_ok=True)
     part.write_text(json.dumps(dataclasses.asdict(command)), encoding="utf-8")
     os.replace(part, mailbox / name)
     return command

@@ -36,7 +36,8 @@ def summarise(run: RunDir) -> dict[str, Any]:
 def looks(run: RunDir) -> dict[str, Any]:
     """How often the sealed test set was scored, and the last accuracy."""
     ledger = read_json(run.ledger)
-    return {"looks": len(ledger), "accuracy": ledger[-1].get("accuracy") if ledger else None}
+    accuracy = ledger[-1].get("accuracy") if ledger else None
+    return {"looks": len(ledger), "accuracy": _number(accuracy) if isinstance(accuracy, float) else None}
 
 
 def flag_list(history: History) -> list[dict[str, Any]]:

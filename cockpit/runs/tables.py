@@ -67,6 +67,7 @@ class TableWriter:
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
+        path.parent.mkdir(exist_ok=True)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (lives as long as the run)
         size = os.fstat(self._file.fileno()).st_size
         self._file.truncate(size - size % dtype.itemsize)
@@ -95,9 +96,9 @@ class TableWriter:
 
 
 def read_table(path: Path, dtype: np.dtype[Any]) -> Rows:
-    """The whole rows of a table as a read-only map; empty where there is no file yet."""
+    """The whole rows of a table as a read-only map; empty where there is no file yet, or none that can be read."""
     try:
         count = path.stat().st_size // dtype.itemsize
         return np.memmap(path, dtype, mode="r", shape=(count,)) if count else np.empty(0, dtype)
-    except FileNotFoundError:
+    except OSError:
         return np.empty(0, dtype)

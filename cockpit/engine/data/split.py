@@ -40,7 +40,8 @@ def _total(val: float, images: int, least: int, most: int) -> int:
     total = max(round(val * images), least) if val < 1 else int(val)
     if total > most:
         raise DataError(
-            f"data.val: {total:,} of {images:,} training images would leave a class without any; at most {most:,} can go"
+            f"data.val: {min(total, 10**12):,} of {images:,} training images would leave a class without any; "
+            f"at most {most:,} can go"
         )
     if total < least or not total:
         raise DataError(f"data.val: {total:,} images cannot show every class; take at least {max(least, 1):,}")
