@@ -1,6 +1,7 @@
 """What the training thread does, from the first import of torch to the last event. It never dies in silence."""
 
 import dataclasses
+import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,7 +40,9 @@ class Flight:
 
     def fly(self) -> None:
         """Train. Whatever happens, the last event of the run says how it ended."""
-        from cockpit.engine.logbook import Logbook  # torch comes with the engine
+        # Threads that spin at a barrier starve each other, and the screen, where cores are few: it halves the speed.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        from cockpit.engine.logbook import Logbook
 
         log: Logbook | None = None
         try:
