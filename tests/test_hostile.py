@@ -206,6 +206,25 @@ def test_a_checkpoint_that_cannot_be_used_is_named(call, fly, content):
     assert code == 1 and "checkpoint last.pt" in out and "the traceback" not in out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
+def test_a_full_disk_costs_a_checkpoint_and_never_the_training(fly, runs, monkeypatch):
+    from cockpit.engine import checkpoints
+
+    save = checkpoints.save
+
+    def full(path: Path, state) -> None:
+        path.with_suffix(".part").symlink_to("/dev/full")
+        save(path, state)
+
+    monkeypatch.setattr(checkpoints, "save", full)
+    flight = fly()
+    reader = RunReader(flight.run)
+    reader.poll()
+    assert reader.state == "finished" and reader.history.step == 12
+    assert any("checkpoint last was not written" in note.text for note in reader.history.notes)
+    assert not list(flight.run.checkpoint("last").parent.iterdir())
+
+
 def test_a_lost_metrics_folder_does_not_stop_a_resume(call, fly):
     run = fly(TINY, "train.epochs=1").run
     kill(run)

@@ -24,6 +24,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except RuntimeError as error:  # what torch's writer says when the file took only a part
+        raise OSError("the disk took only a part of it") from error
     finally:
         part.unlink(missing_ok=True)
 
