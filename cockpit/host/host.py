@@ -19,7 +19,7 @@ from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.history import read_history
 from cockpit.runs.log import LineWriter
 from cockpit.runs.mailbox import Command, take
-from cockpit.runs.state import alive, beat, read_heartbeat
+from cockpit.runs.state import State, alive, beat, read_heartbeat
 
 POLL = 0.1
 """Seconds between two looks into the mailbox."""
@@ -32,6 +32,7 @@ class Host:
         self.run_dir = run
         self.flight = Flight(run, resume=resume, say=say)
         self._beaten = 0.0
+        self._said: State = "new"
 
     def run(self, idle: Callable[[], None] = lambda: None) -> ev.Ended:
         """Fly, and serve the run until it has ended; `idle` is called at every turn. Raises RunError where it is taken."""
@@ -99,9 +100,9 @@ class Host:
                 self.flight.control.post(command)
             else:
                 print(f"cockpit: refused: {command}", file=sys.stderr, flush=True)
-        if time.monotonic() - self._beaten > 1.0:
-            self._beaten = time.monotonic()
-            state = "paused" if self.flight.control.paused else self.flight.state
+        state: State = "paused" if self.flight.control.paused else self.flight.state
+        if time.monotonic() - self._beaten > 1.0 or state != self._said:
+            self._beaten, self._said = time.monotonic(), state
             with suppress(OSError):  # a full disk; the next beat tries again
                 beat(self.run_dir.heartbeat, state, self.flight.step)
             if not self.run_dir.path.is_dir():
