@@ -67,7 +67,8 @@ def test_train_show_and_test(recipe, runs):
     assert [one["id"] for one in answer("runs")] == [told["id"]]
     assert told["id"] in cockpit("runs").stdout
 
-    assert "sealed" in cockpit("show").stdout
+    shown = cockpit("show", "--plot").stdout
+    assert "sealed" in shown and "train" in shown and "┤" in shown
     first = answer("test", told["id"])
     assert first["looks"] == 1 and first["count"] == 359
     second = cockpit("test")

@@ -1,12 +1,13 @@
 """Commands that look at recipes and runs."""
 
+import shutil
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, only_json, say, show_json
-from cockpit.runs.directory import find, list_runs, runs_root
+from cockpit.runs.directory import RunDir, find, list_runs, runs_root
 
 
 @app.command()
@@ -28,16 +29,36 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
 
 
 @app.command()
-def show(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
+def show(
+    run: RunArg = None,
+    runs: RunsOpt = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Print the loss and accuracy curves too.")] = False,
+    json: JsonOpt = False,
+) -> None:
     """Summarise one run."""
     from cockpit.runs.summary import summarise
 
-    summary = summarise(find(runs_root(runs), run))
+    found = find(runs_root(runs), run)
+    summary = summarise(found)
     if json:
         show_json(summary)
         return
-    for line in summary_lines(summary):
+    for line in (*summary_lines(summary), *(plot_lines(found) if plot else ())):
         say(line)
+
+
+def plot_lines(run: RunDir) -> list[str]:
+    """The curves of a run as lines of text, as wide as the terminal."""
+    from cockpit.runs.history import read_history
+    from cockpit.ui.model.curves import curves
+    from cockpit.ui.plot.text import curve_text
+
+    drawn = curves(read_history(run))
+    width = min(120, shutil.get_terminal_size().columns)
+    lines = []
+    for title, series in (("loss", drawn.loss), ("accuracy", drawn.accuracy)):
+        lines += ["", title, *curve_text(series, width, 14, x_max=drawn.x_max, x_scale=drawn.epoch_steps).splitlines()]
+    return lines
 
 
 def summary_lines(one: dict[str, Any]) -> list[str]:
