@@ -1,6 +1,32 @@
 """`cockpit` and `python -m cockpit`."""
 
-from cockpit.cli import main
+import sys
+
+
+def main() -> None:
+    """Straight to the screen where nothing else is asked for: reading a command line costs a tenth of a second."""
+    words = sys.argv[1:]
+    plain = not any(word.startswith("-") for word in words)
+    if plain and (not words or (words[0] == "attach" and len(words) <= 2)) and _open(words[1:]):
+        return
+    from cockpit.cli import main as command
+
+    command()
+
+
+def _open(wanted: list[str]) -> bool:
+    """Open the launch screen, or the screen of a run; False where the command line must say what is wrong."""
+    from cockpit.runs.directory import RunError, find, runs_root
+
+    try:
+        run = find(runs_root(), *wanted) if sys.argv[1:] else None
+    except (RunError, OSError):
+        return False
+    from cockpit.ui.app import CockpitApp
+
+    CockpitApp(runs=runs_root(), run=run).run()
+    return True
+
 
 if __name__ == "__main__":
     main()
