@@ -85,7 +85,7 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
 
 @app.command()
 def check(recipe: RecipeArg, edits: SetOpt = None, allow_code: CodeOpt = False, json: JsonOpt = False) -> None:
-    """Validate a recipe, build everything, and look at the network before its first step, without training."""
+    """Validate a recipe, build everything, look at the network before its first step; 1 if it is not ready to train."""
     from cockpit.recipe import load
 
     decoded = load(recipe, edits or ())
@@ -101,7 +101,7 @@ def check(recipe: RecipeArg, edits: SetOpt = None, allow_code: CodeOpt = False, 
     else:
         for line in report.lines():
             say(line)
-    raise typer.Exit(0)
+    raise typer.Exit(0 if report.plain()["ok"] else 1)
 
 
 @app.command()

@@ -28,6 +28,7 @@ class Logbook:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
+        self._complained = False
         self._lines = LineWriter(run.events)
         self._steps = TableWriter(run.table("steps"), STEPS)
         self._layers = TableWriter(run.table("layers"), LAYERS)
@@ -111,6 +112,8 @@ class Logbook:
         for finding in findings:
             self.write(finding)
 
-    @staticmethod
-    def _complain(error: OSError) -> None:
-        print(f"cockpit: a record was lost: {error}", file=sys.stderr, flush=True)
+    def _complain(self, error: OSError) -> None:
+        """Once: a full disk would fill the log with it."""
+        if not self._complained:
+            print(f"cockpit: records are being lost: {error}", file=sys.stderr, flush=True)
+        self._complained = True

@@ -133,7 +133,8 @@ class TricksPane(Pane):
         """Type words to narrow the list."""
         field = self.query_one(Input)
         field.display = True
-        field.focus()
+        # At once: over a slow line the words may arrive in one burst with the slash.
+        self.screen.set_focus(field)
 
     def action_unfilter(self) -> None:
         """Show every trick again."""

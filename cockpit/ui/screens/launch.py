@@ -151,7 +151,8 @@ class LaunchScreen(Screen[None]):
         """Type words to narrow the list."""
         field = self.query_one(Input)
         field.display = True
-        field.focus()
+        # At once: over a slow line the words may arrive in one burst with the slash.
+        self.set_focus(field)
 
     def action_unfilter(self) -> None:
         """Show everything again."""
