@@ -105,7 +105,7 @@ def test_a_network_that_prints_and_answers_infinity_leaves_one_json_object(call,
     edits = ("--allow-code", "--json", "--set", network(recipe.parent, body))
     code, out, err = call("check", recipe, *edits)
     told = json.loads(out)
-    assert (code, told["ok"], told["initial_loss"]) == (0, False, None) and "hello" in err
+    assert (code, told["ok"], told["initial_loss"]) == (1, False, None) and "hello" in err
     code, out, err = call("train", recipe, *edits)
     assert (code, json.loads(out)["state"]) == (1, "failed") and "hello" in err
 
