@@ -44,3 +44,23 @@ def fly(runs: Path) -> Callable[..., object]:
         return flight
 
     return start
+
+
+@pytest.fixture
+def canned_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small catalogue of the tests, so that new tricks change no picture and no flow."""
+    import recipe_catalog
+
+    from cockpit import catalog
+
+    monkeypatch.setattr(catalog, "catalog", lambda: recipe_catalog.CARDS)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    """A recipe file that goes with the small catalogue."""
+    import ui_canned
+
+    path = tmp_path / "canned.yaml"
+    path.write_text(ui_canned.RECIPE, encoding="utf-8")
+    return str(path)

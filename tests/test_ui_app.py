@@ -1,84 +1,25 @@
 """Flows through the application on canned runs: what is seen, and what is sent."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import recipe_catalog
 import ui_canned
-from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
+from ui_driver import WIDE, highlight, on_screen, opened, orders, text, until
 
-from cockpit import catalog
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.mailbox import take
 from cockpit.ui import helm as helms
-from cockpit.ui.app import CockpitApp
-from cockpit.ui.panes.pages import PageName
-from cockpit.ui.panes.rates import RatesPane
 from cockpit.ui.panes.tricks import TricksPane
-from cockpit.ui.plot.widget import CurvePlot
 from cockpit.ui.screens.ask import Ask
 from cockpit.ui.screens.cockpit import CockpitScreen
 from cockpit.ui.screens.knobs import KnobForm
 from cockpit.ui.screens.launch import LaunchScreen
 from cockpit.ui.screens.member import ChooseMember
-from cockpit.ui.screens.opening import Opening
 from cockpit.ui.screens.reading import Reading
 
-WIDE = (118, 36)
-
-
-@pytest.fixture(autouse=True)
-def cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "catalog", lambda: recipe_catalog.CARDS)
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> str:
-    path = tmp_path / "canned.yaml"
-    path.write_text(ui_canned.RECIPE, encoding="utf-8")
-    return str(path)
-
-
-def opened(runs: Path, **given: Any) -> CockpitApp:
-    runs.mkdir(parents=True, exist_ok=True)
-    return CockpitApp(runs=runs, now=lambda: ui_canned.NOW, **given)
-
-
-@asynccontextmanager
-async def on_screen(app: CockpitApp, size: tuple[int, int]) -> AsyncIterator[Pilot[Any]]:
-    """The application at a size, past the frame that names the run while it is read."""
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: not isinstance(app.screen, Opening) and app.screen.is_mounted)
-        await pilot.pause()
-        yield pilot
-
-
-async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
-    """Let the application work until something holds; how long that takes is no business of a test."""
-    for _ in range(400):
-        if holds():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it never came to hold")
-
-
-def text(app: CockpitApp, selector: str) -> str:
-    return str(app.screen.query_one(selector, Static).content)
-
-
-def orders(run: RunDir) -> list[tuple[str, dict[str, str]]]:
-    return [(command.verb, command.args) for command in take(run.mailbox) if not isinstance(command, str)]
-
-
-async def highlight(pilot: Pilot[Any], path: str) -> None:
-    listed = pilot.app.screen.query_one("#tricks OptionList", OptionList)
-    listed.highlighted = listed.get_option_index(path)
-    await pilot.pause()
+pytestmark = pytest.mark.usefixtures("canned_cards")
 
 
 async def test_launch_lists_presets_and_runs_and_attaches(runs: Path) -> None:
@@ -319,93 +260,3 @@ async def test_the_vault_is_opened_only_after_a_confirmation(runs: Path, monkeyp
 def test_a_vault_that_stays_shut_says_why(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helms.sys, "executable", "false")
     assert helms.open_vault(ui_canned.write_run(runs)) == "cockpit test ended with status 1"
-
-
-@pytest.mark.parametrize(
-    ("size", "pages", "shown"),
-    [(WIDE, False, 9), ((80, 24), True, 2), ((40, 12), True, 1)],
-)
-async def test_sizes(runs: Path, size: tuple[int, int], pages: bool, shown: int) -> None:
-    app = opened(runs, run=ui_canned.write_run(runs))
-    async with on_screen(app, size) as pilot:
-        panes = app.screen.query(".pane")
-        assert app.screen.query_one("Pages").display is pages
-        assert len([pane for pane in panes if pane.size.area]) == shown - (not pages)
-        for key in "tflam":
-            await pilot.press(key)
-            await pilot.pause()
-            pane = app.screen.query_one({"t": "#tricks", "f": "#flags", "l": "#layers", "a": "#data", "m": "#machine"}[key])
-            assert pane.size.area and pane.region.right <= size[0] and pane.region.bottom <= size[1]
-
-
-async def test_pages_are_clicked(runs: Path) -> None:
-    app = opened(runs, run=ui_canned.write_run(runs))
-    async with on_screen(app, (80, 24)) as pilot:
-        await pilot.click(next(name for name in app.screen.query(PageName) if name.page == "flags"))
-        assert app.screen.query_one("#flags").size.area
-
-
-async def test_plot_keys_and_rates(runs: Path) -> None:
-    app = opened(runs, run=ui_canned.write_run(runs))
-    async with on_screen(app, WIDE) as pilot:
-        loss = app.screen.query_one("#loss CurvePlot", CurvePlot)
-        whole = loss.window
-        await pilot.press("g", "up", "left")
-        assert loss.log_scale and loss.window != whole
-        await pilot.press("escape")
-        assert loss.window == whole
-        await pilot.press("x")
-        assert "grad norm" in app.screen.query_one(RatesPane).shown_tab
-
-
-async def test_help_and_palette_list_every_key(runs: Path) -> None:
-    app = opened(runs, run=ui_canned.write_run(runs))
-    async with on_screen(app, WIDE) as pilot:
-        titles = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Pause", "Save", "Edit knobs", "Log scale", "Remedy", "Theme", "Vault", "Quit"} <= titles
-        assert "Start" not in titles  # nothing is offered that means nothing now
-        await pilot.press("question_mark")
-        shown = text(app, ".dialog Static")
-        assert all(words in shown for words in ("Write a checkpoint now", "ctrl+t", "Zoom in", "Edit the knobs"))
-
-
-async def test_a_palette_command_is_run(runs: Path) -> None:
-    run = ui_canned.write_run(runs)
-    app = opened(runs, run=run)
-    async with on_screen(app, WIDE):
-        save = next(command for command in app.get_system_commands(app.screen) if command.title == "Save")
-        await save.callback()
-        assert orders(run) == [("checkpoint", {})]
-
-
-async def test_nothing_is_drawn_where_nothing_is_new(runs: Path) -> None:
-    run = ui_canned.write_run(runs)
-    app = opened(runs, run=run)
-    async with on_screen(app, WIDE) as pilot:
-        assert isinstance(app.screen, CockpitScreen)
-        helm = app.screen.helm
-        await until(pilot, lambda: helm.later is not None)
-        assert helm.poll() is False
-        ui_canned.tell(run, ev.Noted(step=1, text="news"))
-        assert helm.poll() is True
-
-
-@pytest.mark.parametrize("size", [(160, 48), (80, 24)])
-async def test_a_terminal_without_unicode_is_served(runs: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    app = opened(runs, run=ui_canned.write_run(runs))
-    async with on_screen(app, size) as pilot:
-        for key in "ptflam":
-            await pilot.press(key)
-            lines = app.screen._compositor.render_strips()
-            assert [line.text for line in lines if not line.text.isascii()] == []
-
-
-async def test_the_summary_takes_the_height_it_needs_after_every_resize(runs: Path, recipe: str) -> None:
-    app = opened(runs, recipe=recipe)
-    async with on_screen(app, WIDE) as pilot:
-        box = app.screen.query_one("#summary", Static)
-        for size in ((40, 12), WIDE):
-            await pilot.resize_terminal(*size)
-            await pilot.pause(0.2)
-        await until(pilot, lambda: box.content_size.height == len(str(box.content).splitlines()))
