@@ -81,6 +81,10 @@ class Card:
     """Properties that the conflicts of others may name, such as `soft_targets`."""
     conflicts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Name, family or tag that it cannot run with -> the reason, as one clause."""
+    cautions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Name, family or tag that it runs with, but -> what the user should know or what is settled, as one clause."""
+    slide: str = ""
+    """What the lecture's slide says otherwise and what is right, in one sentence; shown, never in the way."""
     aliases: tuple[str, ...] = ()
 
     def knob(self, name: str) -> Knob:

@@ -6,9 +6,9 @@ The bodies that need torch import it themselves; the annotations below name torc
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cockpit.cards import Card, Kind, knob
 
@@ -17,101 +17,45 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cockpit.datasets.base import Dataset, Places
-
-    Criterion = Callable[[Tensor, Tensor], Tensor]
-
-
-class Task(NamedTuple):
-    """What a network must do: images of this shape in, that many logits out."""
-
-    channels: int
-    height: int
-    width: int
-    classes: int
+    from cockpit.travel import Clock, Criterion, Parts, Task
 
 
-class Clock(NamedTuple):
-    """Where a step stands in the planned run; all a schedule may know."""
+class Trick:
+    """What a toggle and a member of a choice share. A class defines the methods of the seams its card names:
 
-    step: int
-    """Optimizer steps done before this one, from 0."""
-    total: int
-    """Planned steps."""
-    steps_per_epoch: int
+    dataset(images), model(model, task), params(groups, model), optimizer(optimizer), loss(criterion, task),
+    objective(inner, forward, criterion), update(step, optimizer), sampler(batches, epoch), schedule(lr, at),
+    batch(batch, at), grads(gradients, at), weights(model, at), evaluate(model), verdict(verdict).
 
-    @property
-    def epoch(self) -> float:
-        """Epochs done, as a fraction."""
-        return self.step / max(1, self.steps_per_epoch)
-
-
-class Batch(NamedTuple):
-    """What travels along the batch seam."""
-
-    x: Tensor
-    """float (B, C, H, W): in [0, 1] before the standardise stage, standardised after it."""
-    y: Tensor
-    """int64 (B,) class indices, or float (B, classes) once a trick made soft targets."""
-    ids: Tensor
-    """int64 (B,): each image's place in the training split."""
-
-
-class Moment(NamedTuple):
-    """The step a trick is called at, and the source of its random numbers."""
-
-    clock: Clock
-    task: Task
-    stream: Callable[[str], torch.Generator]
-    """A CPU generator for the named trick at this step, seeded by (seed, name, step): switching one trick on never shifts
-    the draws of another, a resumed run draws what it would have drawn, and every device sees the same draws."""
-
-
-class Gradients(NamedTuple):
-    """What travels along the grads seam."""
-
-    tensors: list[Tensor]
-    """One for each trained parameter, unscaled; a trick may change them in place."""
-    norm: Tensor | None
-    """Their total norm before any clipping, where something measured it."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an evaluation leads to; tricks on the verdict seam replace it."""
-
-    improved: bool
-    """This evaluation is the best so far."""
-    evaluations: int
-    """Evaluations so far, this one included."""
-    stop: str = ""
-    """Why the run should end here; empty to go on."""
-    keep_best: bool = False
-    """At the end of the run, whatever ends it, put the best weights back."""
-
-
-class Toggle:
-    """Base of the tricks that are on or off. A subclass defines the methods of the seams its card names:
-
-    model(model, task), params(groups, model), optimizer(optimizer), loss(criterion, task), update(step),
-    schedule(lr, at), batch(batch, at), grads(gradients, at), weights(model, at), evaluate(model), verdict(verdict).
+    Each returns what it was given first, or another of its kind. One that changes the number of steps in an epoch also has
+    steps(count, epoch number) -> count.
     """
 
-    kind: ClassVar[Kind] = "toggle"
     card: ClassVar[Card]
 
-    def plug(self, model: nn.Module) -> Any:
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Tags that hold with these knobs, beside those of the card: conflicts may name them too."""
+        return ()
+
+    def plug(self, parts: Parts) -> Any:
         """The object whose methods serve the seams: the trick itself, or one with state (`state_dict`, `load_state_dict`,
-        and `close` where something must be taken off the network again)."""
+        and `close` where something must be taken off the network again). ValueError where it cannot work on this network."""
         return self
 
 
+class Toggle(Trick):
+    """Base of the tricks that are on or off."""
+
+    kind: ClassVar[Kind] = "toggle"
+
+
 @dataclass(frozen=True)
-class Member:
+class Member(Trick):
     """Base of the members of a choice."""
 
     kind: ClassVar[Kind] = "choice"
     family: ClassVar[str]
-    card: ClassVar[Card]
 
 
 @dataclass(frozen=True)
@@ -124,6 +68,10 @@ class Activation(Member):
         """A fresh module."""
         raise NotImplementedError
 
+    def value(self, x: float) -> float:
+        """The function itself in evaluation mode, without torch, so that a card can draw its curve."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Init(Member):
@@ -131,7 +79,7 @@ class Init(Member):
 
     family: ClassVar[str] = "init"
     as_built: ClassVar[bool] = False
-    """The layers stay as PyTorch made them, biases too."""
+    """The layers stay as PyTorch or the network's own code made them, biases too."""
 
     def fill(self, weight: Tensor, activation: Activation) -> None:
         """Fill one weight in place, (out, in) or (out, in, k, k)."""
@@ -161,6 +109,21 @@ class Source(Member):
     standardise: Literal["train", "none"] = knob(
         "train", help="subtract the mean of the training split and divide by its standard deviation, per channel"
     )
+
+    mirror: bool | None = knob(None, help="whether a mirrored image is still of its class; none: what is known of the source")
+
+    mirrors: ClassVar[bool] = True
+    """What is known of the source: photographs may be mirrored, digits and letters may not."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether a mirrored image is still of its class."""
+        return self.mirrors if self.mirror is None else self.mirror
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """`no_mirror` where mirroring changes the class."""
+        return () if self.mirrored else ("no_mirror",)
 
     def read(self, places: Places) -> Dataset:
         """Find and decode the images. Raises DataError, whose text says which files to put where."""
@@ -200,6 +163,18 @@ class Optimizer(Member):
     """How gradients become updates. Every member has the knobs `lr` and `weight_decay`."""
 
     family: ClassVar[str] = "optimizer"
+    contract: ClassVar[tuple[str, ...]] = ()
+    """What it asks of the loop beyond a gradient:
+    `closure`: step(closure) computes loss and gradients as often as it needs;
+    `create_graph`: the backward pass must itself be differentiable;
+    `train_eval`: it has train() and eval(), which move the weights between the two places;
+    `no_lr`: it finds its own rate, and the schedule must leave it alone.
+    """
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """The contract, so that conflicts may name it."""
+        return self.contract
 
     @property
     def lr(self) -> float:
@@ -236,14 +211,48 @@ class Schedule(Member):
         return self.shape((clock.step - warm) / max(1, clock.total - warm), clock)
 
 
+@dataclass(frozen=True)
+class Score(Member):
+    """A number that says how good a network is; the chosen one ranks evaluations and runs, all are shown."""
+
+    family: ClassVar[str] = "score"
+    higher_is_better: ClassVar[bool] = True
+
+    def measure(self, probabilities: Tensor, labels: Tensor) -> float:
+        """float (N, K) that sum to 1 by row, and int64 (N,), both on the CPU."""
+        raise NotImplementedError
+
+
 CHOICES: Mapping[str, str] = {
     "data": "digits",
     "model": "small_cnn",
     "loss": "cross_entropy",
     "optimizer": "sgd",
     "schedule": "cosine",
+    "score": "accuracy",
 }
 """The sections of a recipe that take one member of a family -> the member taken when the recipe is silent."""
+
+
+FAMILIES = (
+    "data",
+    "score",
+    "loss",
+    "activation",
+    "init",
+    "norm",
+    "optimizer",
+    "schedule",
+    "regularisation",
+    "augmentation",
+    "mixing",
+    "multi_input",
+    "adversarial",
+    "averaging",
+    "model",
+    "pretraining",
+)
+"""The families in the order of the lecture, which is the order of every list."""
 
 
 def discriminator(family: str) -> str:

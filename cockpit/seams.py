@@ -1,17 +1,21 @@
 """The training loop, drawn with its seams: the named places where a trick may plug in.
 
     wrapped once, when the plan is built
-        splits    = dataset(splits)
+        images    = dataset(images)
         model     = model(model)
         groups    = params(groups)
         optimizer = optimizer(optimizer)
         criterion = loss(criterion)
+        objective = objective(objective)    forward -> penalty
         step      = update(step)
+
+    for each epoch:
+        batches = sampler(batches)          which images make up each step
 
     for each batch:
         lr    = schedule(lr)
-        x, y  = batch(x, y)                 pixels -> standardise -> erase -> mix
-        yhat  = model(x)
+        x, y  = batch(x, y)                 geometry -> colour -> attack -> standardise -> erase -> mix
+        yhat  = model(x)                    these two lines are the objective
         loss  = criterion(yhat, y)
         optimizer.zero_grad()
         loss.backward()
@@ -20,11 +24,13 @@
         weights(model)                      decay -> average
 
     for each evaluation:
-        scored  = evaluate(model)           the network whose score counts
+        scored  = evaluate(model)           the network whose score counts: average -> refresh -> views
         verdict = verdict(verdict)          whether to go on, and which weights are kept
 
 A seam takes a value and returns one of the same kind; nobody mutates a shared state, so nobody has to undo. Tricks at a
 seam run in the order of its stages, and inside a stage in the order of their names. A trick that is off is not there.
+
+Most tricks are toggles; a member of a choice (a loss that needs its own sampler) may stand at seams in the same way.
 """
 
 from collections.abc import Mapping
@@ -35,15 +41,17 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
     "params": (),
     "optimizer": (),
     "loss": (),
+    "objective": ("forward", "penalty"),
     "update": (),
+    "sampler": ("draw", "repeat", "group"),
     "schedule": (),
-    "batch": ("pixels", "standardise", "erase", "mix"),
+    "batch": ("geometry", "colour", "attack", "standardise", "erase", "mix"),
     "grads": ("penalty", "clip"),
     "weights": ("decay", "average"),
-    "evaluate": (),
+    "evaluate": ("average", "refresh", "views"),
     "verdict": (),
 }
 """Every seam, in the order of the loop, with its stages."""
 
-WRAPPED = ("dataset", "model", "params", "optimizer", "loss", "update")
-PASSED = ("schedule", "batch", "grads", "weights", "evaluate", "verdict")
+WRAPPED = ("dataset", "model", "params", "optimizer", "loss", "objective", "update")
+PASSED = ("sampler", "schedule", "batch", "grads", "weights", "evaluate", "verdict")

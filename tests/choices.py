@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from cockpit.catalog import family
-from cockpit.families import Task
+from cockpit.travel import Task
 
 torch.set_num_threads(1)
 

@@ -7,11 +7,12 @@ import sys
 import pytest
 import torch
 from conftest import TINY
+from kit import DIGITS, parts
 from test_loop import assert_same, stop_after, weights
 
 from cockpit.cards import Card
 from cockpit.catalog import catalog, toggles
-from cockpit.families import CHOICES, Task, discriminator
+from cockpit.families import CHOICES, discriminator
 from cockpit.host.flight import Flight
 from cockpit.launch import new_run
 from cockpit.recipe import dump, edit, lay, loads
@@ -47,9 +48,9 @@ def test_the_card_is_complete(card: Card):
 
 
 def choose(card: Card) -> tuple[str, ...]:
-    """The edits that take a member of a choice, or switch a toggle on."""
+    """The edits that take a member of a choice, or switch a toggle on, where the digits allow it."""
     if card.kind == "toggle":
-        return (f"tricks.{card.name}=on",)
+        return (f"tricks.{card.name}=on", *(("data.mirror=true",) if "no_mirror" in card.conflicts else ()))
     if card.family in CHOICES:
         return (f"{card.family}={{{discriminator(card.family)}: {card.name}}}",)
     return (f"model.{card.family}={card.name}",)
@@ -72,14 +73,14 @@ def test_it_trains_two_steps(card: Card, fly):
 @pytest.mark.parametrize("card", TOGGLES)
 def test_its_plug_serves_the_seams_that_it_names(card: Card):
     recipe = loads(CNN, edits=choose(card))
-    plug = recipe.tricks[card.name].plug(recipe.model.build(Task(1, 8, 8, 10)))
+    plug = recipe.tricks[card.name].plug(parts(recipe.model.build(DIGITS)))
     assert {seam for seam in SEAMS if callable(getattr(plug, seam, None))} == set(card.seams)
     assert all(card.name in lay(recipe)[seam] for seam in card.seams)
 
 
 @pytest.mark.parametrize("card", LIVE)
 def test_it_goes_on_and_off_while_the_run_runs(card: Card, fly, runs):
-    flight = Flight(new_run(loads(CNN), runs, "live", allow_code=False, command=[]), say=print)
+    flight = Flight(new_run(loads(CNN, edits=choose(card)[1:]), runs, "live", allow_code=False, command=[]), say=print)
     obey = flight.control.obey
 
     def switching(job, recorder, keeper):

@@ -9,7 +9,7 @@ import torch
 from choices import make
 from torch import Tensor
 
-from cockpit.families import Task
+from cockpit.travel import Task
 
 TASK = Task(1, 8, 8, 3)
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]], dtype=torch.float64)

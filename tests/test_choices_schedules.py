@@ -11,7 +11,7 @@ from torch import optim
 from torch.optim import lr_scheduler
 
 from cockpit.catalog import family
-from cockpit.families import Clock
+from cockpit.travel import Clock
 
 EPOCHS, PER_EPOCH = 6, 10
 TOTAL = EPOCHS * PER_EPOCH

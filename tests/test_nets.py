@@ -10,8 +10,8 @@ from choices import count, make, net
 from torch import nn
 
 from cockpit.catalog import family
-from cockpit.families import Task
 from cockpit.nets.vit import Attention, Block, Shape
+from cockpit.travel import Task
 
 MODELS = [name for name in family("model") if name != "file"]
 IMPOSSIBLE = {

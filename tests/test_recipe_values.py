@@ -13,6 +13,7 @@ from cockpit.families import CHOICES
 from cockpit.recipe import Train, lay, loads
 from cockpit.recipe.conflicts import against, reason
 from cockpit.recipe.faults import Place
+from cockpit.recipe.members import Active
 from cockpit.recipe.nodes import Scalar
 from cockpit.recipe.scalars import UnfitError, decode_scalar
 
@@ -165,8 +166,12 @@ def test_plan_follows_seams_stages_and_names() -> None:
 
 def test_conflicts_go_both_ways() -> None:
     mixup, cutmix = catalog.toggles()["mixup"], catalog.toggles()["cutmix"]
-    assert reason(mixup, cutmix) == reason(cutmix, mixup) == "a batch is mixed once"
-    assert reason(mixup, catalog.toggles()["random_flip"]) == ""
+    assert (
+        reason(Active(mixup, ""), Active(cutmix, ""))
+        == reason(Active(cutmix, ""), Active(mixup, ""))
+        == "a batch is mixed once"
+    )
+    assert reason(Active(mixup, ""), Active(catalog.toggles()["random_flip"], "")) == ""
     recipe = loads("tricks: {cutmix: on}\nloss: mse")
     assert against(mixup, recipe) == {"tricks.cutmix": "a batch is mixed once"}
     assert against(cutmix, recipe) == {}

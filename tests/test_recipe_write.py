@@ -16,6 +16,7 @@ from cockpit.cards import Card, Knob, knobs_of
 from cockpit.families import CHOICES, discriminator
 from cockpit.recipe import Recipe, RecipeError, Train, changes, dump, loads, to_tree
 from cockpit.recipe.conflicts import reason
+from cockpit.recipe.members import Active
 
 TEXTS = [
     "plain",
@@ -93,7 +94,7 @@ def some_member(rng: random.Random, family: str) -> Any:
 def some_tricks(rng: random.Random) -> Iterator[Card]:
     taken: list[Card] = []
     for card in rng.sample(list(catalog.toggles().values()), k=len(catalog.toggles())):
-        if rng.random() < 0.5 and not any(reason(card, other) for other in taken):
+        if rng.random() < 0.5 and not any(reason(Active(card, ""), Active(other, "")) for other in taken):
             taken.append(card)
             yield card
 

@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
+from kit import parts
 from torch import nn
 from torch.nn import functional
 
 from cockpit.engine.randomness import stream
-from cockpit.families import Batch, Clock, Gradients, Moment, Task, Verdict
+from cockpit.travel import Batch, Clock, Gradients, Moment, Task, Verdict
 from cockpit.tricks.augmentation import RandomCrop, RandomFlip
 from cockpit.tricks.dropout import Dropout
 from cockpit.tricks.early_stopping import EarlyStopping
@@ -22,7 +23,7 @@ TASK = Task(3, 8, 8, 10)
 
 
 def at(step: int = 0) -> Moment:
-    return Moment(Clock(step, 100, 10), TASK, lambda name: stream(0, name, step))
+    return Moment(Clock(step, 100, 10), TASK, lambda name: stream(0, name, step), 32)
 
 
 def batch(size: int = 64) -> Batch:
@@ -121,7 +122,7 @@ def test_no_decay_splits_matrices_from_vectors():
 
 def test_the_average_is_that_of_torch():
     net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-    ours = WeightEma(decay=0.9, warmup=False).plug(net)
+    ours = WeightEma(decay=0.9, warmup=False).plug(parts(net))
     theirs = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9), use_buffers=True
     )
@@ -140,7 +141,7 @@ def test_the_average_is_that_of_torch():
 def test_the_average_forgets_its_start_faster_with_warm_up():
     net = nn.Linear(1, 1, bias=False)
     nn.init.ones_(net.weight)
-    average = WeightEma(decay=0.999).plug(net)
+    average = WeightEma(decay=0.999).plug(parts(net))
     nn.init.zeros_(net.weight)
     for step in range(20):
         average.weights(net, at(step))
@@ -155,7 +156,7 @@ def test_dropout_scales_what_stays_and_is_off_in_evaluation():
     with torch.no_grad():
         net[2].weight.copy_(torch.eye(1000))
         net[2].bias.zero_()
-    plug = Dropout(p=0.25).plug(net)
+    plug = Dropout(p=0.25).plug(parts(net))
     x = torch.randn(4, 1000)
     clean = net[:2](x)
     net.train()
@@ -171,7 +172,7 @@ def test_dropout_scales_what_stays_and_is_off_in_evaluation():
 
 
 def test_early_stopping_counts_evaluations_without_improvement():
-    plug = EarlyStopping(patience=2).plug(nn.Identity())
-    stops = [plug.verdict(Verdict(improved, 0)).stop for improved in (True, False, True, False, False)]
+    plug = EarlyStopping(patience=2).plug(parts(nn.Identity()))
+    stops = [plug.verdict(Verdict(improved, 1.0, 0)).stop for improved in (True, False, True, False, False)]
     assert stops == ["", "", "", "", "no better validation score for 2 evaluations"]
-    assert plug.verdict(Verdict(True, 0)).keep_best
+    assert plug.verdict(Verdict(True, 1.0, 0)).keep_best

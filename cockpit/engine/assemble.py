@@ -1,6 +1,7 @@
 """From a recipe to a training that is ready for its first step."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from cockpit.engine.data.load import Loaded, Split, load
 from cockpit.engine.device import pick_device, pick_precision
 from cockpit.engine.feed import Feed
 from cockpit.engine.probes import layers_of
-from cockpit.engine.training import Training
+from cockpit.engine.training import Training, batches_of
 from cockpit.engine.wiring import Wiring
-from cockpit.families import Task
 from cockpit.recipe import Recipe
 from cockpit.runs import events as ev
+from cockpit.travel import Parts, Task
 
 
 class AssemblyError(Exception):
@@ -26,7 +27,7 @@ class AssemblyError(Exception):
 def task_of(loaded: Loaded) -> Task:
     """What the network must do."""
     facts = loaded.facts
-    return Task(facts.channels, facts.height, facts.width, len(facts.classes))
+    return Task(facts.channels, facts.height, facts.width, len(facts.classes), loaded.mirrors)
 
 
 def build_model(recipe: Recipe, task: Task, *, allow_code: bool) -> nn.Module:
@@ -38,6 +39,19 @@ def build_model(recipe: Recipe, task: Task, *, allow_code: bool) -> nn.Module:
         return recipe.model.build(task)
     except ValueError as error:
         raise AssemblyError(f"model: {error}") from error
+
+
+def parts_of(recipe: Recipe, model: nn.Module, task: Task, train: Feed) -> Parts:
+    """What the tricks may see when they are plugged in."""
+    batches = batches_of(train, recipe)
+    return Parts(
+        model=model,
+        task=task,
+        train=train,
+        total_steps=batches * recipe.train.epochs,
+        steps_per_epoch=batches,
+        stream=partial(randomness.stream, recipe.seed, step=0),
+    )
 
 
 def feed_of(split: Split, loaded: Loaded, recipe: Recipe, device: torch.device) -> Feed:
@@ -74,15 +88,17 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         raise AssemblyError("model: the network has no weights to train")
     _try_single(model, train, recipe)
     try:
-        wiring = Wiring(recipe, model, train.standardise)
+        wiring = Wiring(recipe, parts_of(recipe, model, task, train))
     except ValueError as error:
         raise AssemblyError(f"tricks: {error}") from error
-    model = wiring.through("model", model, task)
+    model, train = wiring.model, wiring.through("dataset", train)
     groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
     try:
         optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
     except ValueError as error:
         raise AssemblyError(f"optimizer: {error}") from error
+    if precision.scaler.is_enabled() and ("closure" in recipe.optimizer.contract or wiring.tagged("looks_twice")):
+        raise AssemblyError("train.precision: fp16 scales the loss, and a step that looks at its batch twice cannot; take bf16")
     job = Training(
         recipe=recipe,
         task=task,

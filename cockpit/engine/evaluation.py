@@ -8,29 +8,40 @@ from torch import nn
 
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.probes import layers_of, watch_activity
-from cockpit.engine.scoring import score
+from cockpit.engine.scoring import all_scores, score
 from cockpit.engine.training import Training
-from cockpit.families import Verdict
 from cockpit.runs import events as ev
 from cockpit.runs.tables import LAYERS, Rows, blank
+from cockpit.travel import Verdict
 
 
 def evaluate(job: Training, keeper: Keeper) -> str:
     """Score, record, judge, keep. Returns why the run should end here, or nothing."""
+    with job.settled():
+        verdict = _evaluate(job, keeper)
+        keeper.save_last(job, "epoch")
+    return verdict.stop
+
+
+def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     began = time.perf_counter()
-    model = job.wiring.through("evaluate", job.model)
+    model, plain = job.wiring.through("evaluate", job.model), None
     with watch_activity(model) as activity:
         train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
-    rank = (val.accuracy, -val.loss)
+    if job.wiring.uses("evaluate"):
+        plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
+    scores = all_scores(job.recipe.score, val)
+    ranked = scores[job.recipe.score.card.name]
+    rank = (ranked if job.recipe.score.higher_is_better else -ranked, -val.loss)
     improved = val.loss == val.loss and (job.best is None or rank > job.best)
     job.best = rank if improved else job.best
     job.evaluations += 1
-    verdict: Verdict = job.wiring.through("verdict", Verdict(improved, job.evaluations))
+    verdict: Verdict = job.wiring.through("verdict", Verdict(improved, val.loss, job.evaluations))
     job.keep_best = verdict.keep_best
     event = ev.Evaluated(
         step=job.step,
-        epoch=job.step // job.steps_per_epoch,
+        epoch=round(job.epoch),
         train_loss=train.loss,
         train_accuracy=train.accuracy,
         val_loss=val.loss,
@@ -41,12 +52,14 @@ def evaluate(job: Training, keeper: Keeper) -> str:
         weights=job.wiring.owner("evaluate") or "raw",
         seconds=time.perf_counter() - began,
         largest_class_share=val.largest_class_share,
+        scores=scores,
+        plain_accuracy=plain.accuracy if plain else None,
+        plain_loss=plain.loss if plain else None,
     )
     keeper.logbook.evaluated(event, _dead_rows(job, activity.dead()))
     if improved:
         keeper.save_best(job, model)
-    keeper.save_last(job, "epoch")
-    return verdict.stop
+    return verdict
 
 
 def measure_start(job: Training) -> tuple[ev.Measured, Rows]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cockpit.engine.randomness import stream
-from cockpit.families import Batch
+from cockpit.travel import Batch
 
 
 @dataclass(frozen=True)

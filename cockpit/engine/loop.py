@@ -1,14 +1,19 @@
 """The training loop. Its seams are drawn in `cockpit.seams`; no trick is named here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from cockpit.engine.control import Control
 from cockpit.engine.evaluation import evaluate, measure_start
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.recorder import Left, Recorder
+from cockpit.engine.repeat import Mark, frozen_statistics
 from cockpit.engine.training import Training
+from cockpit.travel import Batch, Moment, Outcome
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
         for places in job.rest_of_epoch():
             take_step(job, places, recorder)
             stop = ""
-            if job.step % job.steps_per_epoch == 0:
+            if job.calendar.ends_epoch(job.step):
                 recorder.flush()
                 stop = evaluate(job, keeper)
                 recorder.restart_clock()
@@ -43,18 +48,41 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
 
 
 def take_step(job: Training, places: Tensor, recorder: Recorder) -> None:
-    """The five lines of the lecture, with the seams drawn in."""
+    """One update, with the seams drawn in."""
     at = job.moment()
     lr = job.set_lr(at)
-    batch = job.wiring.batch(job.train.take(places), at)
-    with job.precision.autocast():
-        logits = job.model(batch.x)
-    loss = job.criterion(logits.float(), batch.y)
-    job.optimizer.zero_grad()
-    job.precision.scaler.scale(loss).backward()
+    batches = job.batches(places, at)
+    again = partial(_again, job, batches, at, Mark(job.device) if job.looks_twice else None)
+    seen = backward(job, batches, at)
     norm = job.gradients(at)
-    job.update()
+    job.update(again)
     layers = job.probe.after()
     job.wiring.through("weights", job.model, at)
     job.step += 1
-    recorder.step(Left(job.step, lr, loss.detach(), logits.detach(), batch.y, norm, layers))
+    recorder.step(Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers))
+
+
+def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
+    """The lines of the lecture: forward, loss, backward; the parts of a large batch weigh as much as they hold images.
+
+    Returns the loss of the whole batch and the logits of its last part, both detached.
+    """
+    job.optimizer.zero_grad()
+    images = sum(len(batch.x) for batch in batches)
+    losses = []
+    for batch in batches:
+        loss, logits = job.objective(batch, at)  # yhat = model(x); loss = criterion(yhat, y)
+        if len(batches) > 1:
+            loss = loss * (len(batch.x) / images)
+        job.descend(loss)
+        losses.append(loss.detach())
+    return Outcome(torch.stack(losses).sum() if len(losses) > 1 else losses[0], logits.detach())
+
+
+def _again(job: Training, batches: Sequence[Batch], at: Moment, mark: Mark | None) -> Tensor:
+    """The step's passes once more, where the weights now stand."""
+    assert mark is not None, "a trick that looks at a batch twice says so with `looks_twice`"
+    with torch.enable_grad(), mark.rewound(), frozen_statistics(job.model):
+        loss = backward(job, batches, at).loss
+    job.gradients(at, measure=False)
+    return loss

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cockpit.catalog import family
 from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed
 
 if TYPE_CHECKING:
-    from cockpit.families import Criterion
+    from cockpit.families import Score
+    from cockpit.travel import Criterion
 
 
 class Scores(NamedTuple):
@@ -23,6 +25,10 @@ class Scores(NamedTuple):
     images: int
     largest_class_share: float
     """Share of the predictions that fall into the most predicted class."""
+    probabilities: Tensor
+    """float (N, K), on the CPU."""
+    labels: Tensor
+    """int64 (N,), on the CPU."""
 
 
 @torch.no_grad()
@@ -30,20 +36,28 @@ def score(model: nn.Module, feed: Feed, ids: Iterable[Tensor], criterion: Criter
     """Score the images of `ids` (int64 batches) without augmentation; the network's mode is put back afterwards."""
     was_training = model.training
     model.eval()
-    losses, hits, predictions = [], [], []
+    losses, outputs, labels = [], [], []
     try:
         for places in ids:
             batch = feed.clean(places)
             with precision.autocast():
                 logits = model(batch.x)
-            guess = logits.argmax(1)
             losses.append(criterion(logits.float(), batch.y) * len(places))
-            hits.append((guess == batch.y).sum())
-            predictions.append(torch.bincount(guess, minlength=logits.shape[1]))
+            outputs.append(logits.float())
+            labels.append(batch.y)
     finally:
         model.train(was_training)
-    counts = torch.stack(predictions).sum(0)
-    total, right, largest, count = torch.stack(
-        [torch.stack(losses).double().sum(), torch.stack(hits).sum(), counts.max(), counts.sum()]
+    logits, truth = torch.cat(outputs), torch.cat(labels)
+    guess = logits.argmax(1)
+    counts = torch.bincount(guess, minlength=logits.shape[1])
+    total, right, largest = torch.stack(
+        [torch.stack(losses).double().sum(), (guess == truth).sum().double(), counts.max().double()]
     ).tolist()
-    return Scores(total / count, right / count, int(count), largest / count)
+    images = len(truth)
+    return Scores(total / images, right / images, images, largest / images, logits.softmax(1).cpu(), truth.cpu())
+
+
+def all_scores(chosen: Score, seen: Scores) -> dict[str, float]:
+    """Every score of the catalogue by name, the chosen one with its knobs."""
+    named = {name: card.cls() for name, card in family("score").items()} | {chosen.card.name: chosen}
+    return {name: score.measure(seen.probabilities, seen.labels) for name, score in named.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from cockpit.engine import randomness
+from cockpit.engine.calendar import Calendar
 from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed, in_order, shuffled
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.wiring import Wiring
-from cockpit.families import Clock, Gradients, Moment, Task
 from cockpit.recipe import Recipe
+from cockpit.travel import Batch, Clock, Epoch, Gradients, Moment, Outcome, Task
 
 if TYPE_CHECKING:
-    from cockpit.families import Criterion
+    from cockpit.travel import Again, Criterion, Objective
 
 PROBE_IMAGES = 512
 """Training images of the clean probe."""
@@ -39,42 +42,66 @@ class Training:
     wiring: Wiring
     plain_criterion: Criterion
     criterion: Criterion = field(init=False)
-    update: Callable[[], None] = field(init=False)
+    objective: Objective = field(init=False)
+    update: Callable[[Again], None] = field(init=False)
     probe: LayerProbe = field(init=False)
+    calendar: Calendar = field(init=False)
+    batch_size: int = field(init=False)
+    """Images in the first optimizer step."""
     step: int = 0
     """Optimizer steps done."""
     best: tuple[float, float] | None = None
-    """(validation accuracy, minus validation loss) of the best evaluation so far."""
+    """(score, minus validation loss) of the best evaluation so far, both the larger the better."""
     evaluations: int = 0
     keep_best: bool = False
 
     def __post_init__(self) -> None:
         self.probe = LayerProbe([weight for _, weight in layers_of(self.model)], self.recipe.train.probe_every)
+        self.calendar = Calendar([self.wiring.steps(batches_of(self.train, self.recipe), n) for n in range(self.epochs)])
+        self.batch_size = len(next(self.rest_of_epoch())) if self.wiring.uses("sampler") else self.recipe.train.batch_size
         self._rewrap()
 
     def _rewrap(self) -> None:
         self.criterion = self.wiring.through("loss", self.plain_criterion, self.task)
-        self.update = self.wiring.through("update", self._plain_update)
+        self.objective = self.wiring.through("objective", self._plain_objective, self.forward, self.criterion)
+        self.update = self.wiring.through("update", self._plain_update, self.optimizer)
 
-    def _plain_update(self) -> None:
-        self.precision.scaler.step(self.optimizer)
-        self.precision.scaler.update()
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised images (B, C, H, W) -> logits (B, K) in fp32, at the run's precision."""
+        with self.precision.autocast():
+            logits: Tensor = self.model(x)
+        return logits.float()
+
+    def _plain_objective(self, batch: Batch, at: Moment) -> Outcome:
+        logits = self.forward(batch.x)
+        return Outcome(self.criterion(logits, batch.y), logits)
+
+    def _plain_update(self, again: Again) -> None:
+        if "closure" in self.recipe.optimizer.contract:
+            self.optimizer.step(again)  # type: ignore[arg-type]
+        else:
+            self.precision.scaler.step(self.optimizer)
+            self.precision.scaler.update()
+
+    @property
+    def epochs(self) -> int:
+        """Planned epochs."""
+        return self.recipe.train.epochs
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch."""
-        whole, rest = divmod(len(self.train), self.recipe.train.batch_size)
-        return whole + (1 if rest and not self.recipe.train.drop_last else 0)
+        """Steps of the first epoch; of every epoch, unless a trick changes them."""
+        return self.calendar.lengths[0]
 
     @property
     def total_steps(self) -> int:
         """Planned steps."""
-        return self.steps_per_epoch * self.recipe.train.epochs
+        return self.calendar.total
 
     @property
     def epoch(self) -> float:
         """Epochs done, as a fraction."""
-        return self.step / self.steps_per_epoch
+        return self.calendar.epoch(self.step)
 
     @property
     def device(self) -> torch.device:
@@ -82,12 +109,21 @@ class Training:
         return self.precision.device
 
     def rest_of_epoch(self) -> Iterator[Tensor]:
-        """The places of the batches that the current epoch still has to train on."""
-        epoch, done = divmod(self.step, self.steps_per_epoch)
+        """The places of the images of each step that the current epoch still has to make."""
+        number, done = self.calendar.place(self.step)
         train = self.recipe.train
-        batches = shuffled(len(self.train), train.batch_size, seed=self.recipe.seed, epoch=epoch, drop_last=train.drop_last)
+        batches = shuffled(len(self.train), train.batch_size, seed=self.recipe.seed, epoch=number, drop_last=train.drop_last)
+        if self.wiring.uses("sampler"):
+            stream = partial(randomness.stream, self.recipe.seed, step=number)
+            epoch = Epoch(number, self.train.labels.cpu(), train.batch_size, stream)
+            batches = self.wiring.through("sampler", batches, epoch)
         for places in batches[done:]:
             yield places.to(self.device, non_blocking=True)
+
+    def batches(self, places: Tensor, at: Moment) -> list[Batch]:
+        """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
+        parts = places.split(self.recipe.train.batch_size)
+        return [self.wiring.batch(self.train.take(part), at.part(number)) for number, part in enumerate(parts)]
 
     def probe_places(self) -> Iterator[Tensor]:
         """The places of the clean probe: a fixed, random part of the training split."""
@@ -101,7 +137,7 @@ class Training:
     def moment(self) -> Moment:
         """The step that comes next."""
         clock = Clock(self.step, self.total_steps, self.steps_per_epoch)
-        return Moment(clock, self.task, partial(randomness.stream, self.recipe.seed, step=self.step))
+        return Moment(clock, self.task, partial(randomness.stream, self.recipe.seed, step=self.step), self.batch_size)
 
     def set_lr(self, at: Moment) -> float:
         """Write the step's learning rate into every parameter group; returns the base rate."""
@@ -111,25 +147,50 @@ class Training:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         return lr
 
-    def gradients(self, at: Moment) -> Tensor | None:
+    @property
+    def looks_twice(self) -> bool:
+        """Whether something repeats the forward and backward pass of a step."""
+        return "closure" in self.recipe.optimizer.contract or self.wiring.tagged("looks_twice")
+
+    def descend(self, loss: Tensor) -> None:
+        """The backward pass, scaled where fp16 needs it, differentiable where the optimizer asks for it."""
+        scaled = self.precision.scaler.scale(loss)
+        if "create_graph" in self.recipe.optimizer.contract:
+            with warnings.catch_warnings(action="ignore"):  # the cycle it warns of ends at zero_grad
+                scaled.backward(create_graph=True)
+        else:
+            scaled.backward()
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """The weights where the optimizer would have them scored and kept."""
+        moves = "train_eval" in self.recipe.optimizer.contract
+        if moves:
+            self.optimizer.eval()  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            if moves:
+                self.optimizer.train()  # type: ignore[attr-defined]
+
+    def gradients(self, at: Moment, *, measure: bool = True) -> Tensor | None:
         """Pass the gradients through their seam and measure them where it is due; returns their norm where it is known."""
-        due = self.probe.due(at.clock.step + 1)
+        due = measure and self.probe.due(at.clock.step + 1)
         if not due and not self.wiring.uses("grads"):
             return None
         if self.precision.scaler.is_enabled():
             self.precision.scaler.unscale_(self.optimizer)
-        tensors = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        tensors = [weight.grad for weight in weights if weight.grad is not None]
         found = Gradients(tensors, self.probe.before(tensors) if due else None)
         norm: Tensor | None = self.wiring.through("grads", found, at).norm
         return norm
 
     def rewire(self, recipe: Recipe) -> None:
         """Take over a recipe whose differences may change between two steps; the tricks that stay keep their state."""
-        old, state = self.recipe, self.wiring.state_dict()
-        self.wiring.close()
+        old = self.recipe
+        self.wiring.relay(recipe)
         self.recipe = recipe
-        self.wiring = Wiring(recipe, self.model, self.wiring.standardise)
-        self.wiring.load_state_dict(state)
         self.probe.every = recipe.train.probe_every
         self._rewrap()
         before, after = old.optimizer.options(), recipe.optimizer.options()
@@ -161,3 +222,9 @@ class Training:
         self.precision.scaler.load_state_dict(state["scaler"])
         self.wiring.load_state_dict(state["tricks"])
         randomness.restore(state["random"])
+
+
+def batches_of(train: Feed, recipe: Recipe) -> int:
+    """Batches in an epoch, before any trick changes them."""
+    whole, rest = divmod(len(train), recipe.train.batch_size)
+    return whole + (1 if rest and not recipe.train.drop_last else 0)

@@ -1,38 +1,58 @@
 """The plan made real: the tricks of a recipe as functions on the seams. The loop calls `through` and knows no trick."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
-from cockpit.families import Batch, Moment
-from cockpit.recipe import Recipe, lay
+from cockpit.families import Trick
+from cockpit.recipe import Recipe, at_seams, lay
 from cockpit.seams import SEAMS
-
-Standardise = Callable[[Batch], Batch]
+from cockpit.travel import Batch, Moment, Parts
 
 
 class Wiring:
     """Each trick's plug, and for each seam the plugs in the order of the plan."""
 
-    def __init__(self, recipe: Recipe, model: nn.Module, standardise: Standardise) -> None:
-        self.standardise = standardise
+    def __init__(self, recipe: Recipe, parts: Parts) -> None:
+        self.parts = parts
+        self.tricks: Mapping[str, Trick] = {}
+        self.plugs: dict[str, Any] = {}
+        self._lay(recipe)
+
+    def _lay(self, recipe: Recipe) -> None:
+        """Plug in what is new, those that change the network first, so that the others see it as it will be."""
+        old, self.tricks = self.tricks, at_seams(recipe)
         self.plan = lay(recipe)
-        self.recipe = recipe
-        self.plugs: dict[str, Any] = {name: trick.plug(model) for name, trick in recipe.tricks.items()}
+        kept = {name: self.plugs[name] for name, trick in self.tricks.items() if old.get(name) == trick}
+        fresh = {}
+        for name in sorted(self.tricks.keys() - kept.keys(), key=lambda name: (not self._changes_model(name), name)):
+            fresh[name] = plug = self.tricks[name].plug(self.parts)
+            if self._changes_model(name):
+                self.parts = dataclasses.replace(self.parts, model=plug.model(self.parts.model, self.parts.task))
+        self.plugs = kept | fresh
         self._seams = {seam: self._chain(seam) for seam in SEAMS}
-        self._batch = self._batch_chain(standardise)
+        self._batch = self._batch_chain()
+
+    def _changes_model(self, name: str) -> bool:
+        return "model" in self.tricks[name].card.seams
 
     def _chain(self, seam: str) -> list[Callable[..., Any]]:
         return [getattr(self.plugs[name], seam) for name in self.plan.get(seam, ())]
 
-    def _batch_chain(self, standardise: Standardise) -> list[Callable[[Batch, Moment], Batch]]:
+    def _batch_chain(self) -> list[Callable[[Batch, Moment], Batch]]:
         """Standardising has its place among the tricks: after those that work on pixels, before those that erase and mix."""
         stages = SEAMS["batch"]
         names = self.plan.get("batch", ())
-        before = [name for name in names if stages.index(self.recipe.tricks[name].card.stage) < stages.index("standardise")]
-        chain = self._seams["batch"]
+        before = [name for name in names if stages.index(self.tricks[name].card.stage) < stages.index("standardise")]
+        chain, standardise = self._seams["batch"], self.parts.train.standardise
         return [*chain[: len(before)], lambda batch, at: standardise(batch), *chain[len(before) :]]
+
+    @property
+    def model(self) -> nn.Module:
+        """The network as the tricks made it."""
+        return self.parts.model
 
     def through(self, seam: str, value: Any, *context: Any) -> Any:
         """Pass a value through the tricks on a seam."""
@@ -41,18 +61,39 @@ class Wiring:
         return value
 
     def batch(self, batch: Batch, at: Moment) -> Batch:
-        """Pass a batch through the pixels, standardise, erase and mix stages."""
+        """Pass a batch through the geometry, colour, attack, standardise, erase and mix stages."""
         for stage in self._batch:
             batch = stage(batch, at)
         return batch
+
+    def steps(self, batches: int, epoch: int) -> int:
+        """The steps of an epoch that would have so many without the samplers."""
+        for name in self.plan.get("sampler", ()):
+            if hasattr(self.plugs[name], "steps"):
+                batches = self.plugs[name].steps(batches, epoch)
+        return batches
+
+    def tagged(self, tag: str) -> bool:
+        """Whether any trick of the plan has a tag."""
+        return any(tag in trick.card.tags for trick in self.tricks.values())
 
     def uses(self, seam: str) -> bool:
         """Whether any trick stands at a seam."""
         return bool(self._seams[seam])
 
     def owner(self, seam: str) -> str:
-        """The last trick on a seam, by name; empty where there is none."""
-        return (self.plan.get(seam) or ("",))[-1]
+        """The tricks on a seam, by name; empty where there is none."""
+        return "+".join(self.plan.get(seam, ()))
+
+    def relay(self, recipe: Recipe) -> None:
+        """Take over another recipe; a trick that stays the same keeps its plug, one whose knobs changed its state."""
+        state, old = self.state_dict(), self.tricks
+        new = at_seams(recipe)
+        for name, trick in old.items():
+            if new.get(name) != trick and hasattr(self.plugs[name], "close"):
+                self.plugs[name].close()
+        self._lay(recipe)
+        self.load_state_dict({name: state[name] for name in state if old[name] != new.get(name)})
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every plug that has some."""
@@ -63,9 +104,3 @@ class Wiring:
         for name, saved in state.items():
             if hasattr(self.plugs.get(name), "load_state_dict"):
                 self.plugs[name].load_state_dict(saved)
-
-    def close(self) -> None:
-        """Take off the network what the plugs hung on it."""
-        for plug in self.plugs.values():
-            if hasattr(plug, "close"):
-                plug.close()

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cockpit.families import Task
 from cockpit.nets.layers import MakeActivation, MakeNorm
+from cockpit.travel import Task
 
 
 def from_file(path: str, factory: str, task: Task, activation: MakeActivation, norm: MakeNorm) -> nn.Module:

@@ -4,8 +4,8 @@ from typing import Literal
 
 from torch import nn
 
-from cockpit.families import Task
 from cockpit.nets.layers import MakeActivation, MakeNorm, conv, linear, sequence, unit
+from cockpit.travel import Task
 
 SMALLEST_MAP = 4
 """small_cnn halves its maps no further than this: below it, most of a 3x3 filter would see padding."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from cockpit.families import Task
 from cockpit.nets.layers import MakeActivation, MakeNorm, conv, sequence, unit
+from cockpit.travel import Task
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cockpit.families import Task
 from cockpit.nets.layers import MakeActivation, MakeNorm, nearest_divisor
+from cockpit.travel import Task
 
 TOKEN_STD = 0.02
 """Spread of the class token and of the position embedding at the start, whatever the initialisation of the weights."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from cockpit.recipe.conflicts import cautions
 from cockpit.recipe.decode import decode_recipe
 from cockpit.recipe.differences import Change, changes
 from cockpit.recipe.edits import Edit, apply, edit, parse_edit
 from cockpit.recipe.faults import Fault, RecipeError
 from cockpit.recipe.nodes import parse
-from cockpit.recipe.plan import lay
+from cockpit.recipe.plan import at_seams, lay
 from cockpit.recipe.shipped import Preset, locate, presets, read
 from cockpit.recipe.values import Recipe, Train
 from cockpit.recipe.write import dump, to_tree
@@ -19,6 +20,8 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Train",
+    "at_seams",
+    "cautions",
     "changes",
     "dump",
     "edit",

@@ -1,49 +1,63 @@
 """Which tricks cannot run together, and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
-from cockpit.cards import Card, card_of, knobs_of
-from cockpit.families import CHOICES
+from cockpit.cards import Card, card_of
 from cockpit.recipe.faults import Fault, Place, fault
-from cockpit.recipe.members import Active, takes_member
+from cockpit.recipe.members import Active
+from cockpit.recipe.plan import members
 from cockpit.recipe.values import Recipe
 
 
-def reason(one: Card, other: Card) -> str:
+def reason(one: Active, other: Active) -> str:
     """Why two tricks cannot run together, as one clause; empty where they can. The order of the two does not matter."""
-    for card, rival in ((one, other), (other, one)):
-        for key in (rival.name, rival.family, *rival.tags):
-            if key in card.conflicts:
-                return card.conflicts[key]
+    for active, rival in ((one, other), (other, one)):
+        for key in sorted(rival.called & active.card.conflicts.keys()):
+            return active.card.conflicts[key]
     return ""
 
 
 def against(card: Card, recipe: Recipe) -> dict[str, str]:
     """Path of each trick of a recipe that the card cannot run with -> the reason."""
+    return {rival.path: why for rival in _rivals(card, recipe) if (why := reason(Active(card, ""), rival))}
+
+
+def minded(card: Card, recipe: Recipe) -> dict[str, str]:
+    """Path of each trick of a recipe beside which the card needs a word -> the word."""
+    return {rival.path: word for rival in _rivals(card, recipe) if (word := _caution(Active(card, ""), rival))}
+
+
+def cautions(recipe: Recipe) -> list[str]:
+    """What the user should know of tricks that run together, and what was settled between them: a sentence for each."""
+    pairs = combinations(active_cards(recipe), 2)
+    return [f"{one.card.name} with {two.card.name}: {word}" for one, two in pairs if (word := _caution(one, two))]
+
+
+def _caution(one: Active, other: Active) -> str:
+    for active, rival in ((one, other), (other, one)):
+        for key in sorted(rival.called & active.card.cautions.keys()):
+            return active.card.cautions[key]
+    return ""
+
+
+def _rivals(card: Card, recipe: Recipe) -> list[Active]:
+    """What a recipe would keep if the card came to it."""
     rivals = [active for active in active_cards(recipe) if active.card.cls is not card.cls]
     if card.kind == "choice":
         rivals = [active for active in rivals if (active.card.kind, active.card.family) != (card.kind, card.family)]
-    return {rival.path: why for rival in rivals if (why := reason(card, rival.card))}
+    return rivals
 
 
 def active_cards(recipe: Recipe) -> list[Active]:
     """Every member and toggle that a recipe uses."""
-    members = [active for family in CHOICES for active in _members(getattr(recipe, family), family)]
-    return members + [Active(card_of(trick), f"tricks.{name}") for name, trick in recipe.tricks.items()]
-
-
-def _members(owner: object, path: str) -> Iterator[Active]:
-    yield Active(card_of(owner), path)
-    for knob in knobs_of(type(owner)):
-        inner = getattr(owner, knob.name)
-        if takes_member(knob) and inner is not None:
-            yield from _members(inner, f"{path}.{knob.name}")
+    toggles = [Active(card_of(trick), f"tricks.{name}", None, trick.traits) for name, trick in recipe.tricks.items()]
+    return [Active(card_of(member), path, None, member.traits) for path, member in members(recipe)] + toggles
 
 
 def clashes(active: Sequence[Active]) -> list[Fault]:
     """A fault for each pair of active tricks that cannot run together, at the later of the two."""
-    return [_clash(one, other, why) for one, other in combinations(active, 2) if (why := reason(one.card, other.card))]
+    return [_clash(one, other, why) for one, other in combinations(active, 2) if (why := reason(one, other))]
 
 
 def _clash(one: Active, other: Active, why: str) -> Fault:

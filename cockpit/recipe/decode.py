@@ -99,10 +99,11 @@ def _switch(work: Decoding, entry: Entry | None, card: Card, trail: str, place: 
         work.blame(node.place, trail, f"expected on, off or a mapping of knobs, got {describe(node)}", _example(node, card))
     if not said:
         return None
-    if card.kind == "toggle":
-        work.active.append(Active(card, trail, entry.place if entry else None))
     entries = node.entries if isinstance(node, Map) else {}
-    return fill(work, card.cls, card.knobs, entries, trail, entry.place if entry else place, card)
+    built = fill(work, card.cls, card.knobs, entries, trail, entry.place if entry else place, card)
+    if card.kind == "toggle":
+        work.active.append(Active(card, trail, entry.place if entry else None, built.traits if built else ()))
+    return built
 
 
 def _truth(node: Node) -> bool | None:

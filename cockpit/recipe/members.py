@@ -20,6 +20,13 @@ class Active:
     card: Card
     path: str
     place: Place | None = None
+    traits: tuple[str, ...] = ()
+    """Tags that hold with its knobs, beside those of the card."""
+
+    @property
+    def called(self) -> set[str]:
+        """What the conflicts of others may call it."""
+        return {self.card.name, self.card.family, *self.card.tags, *self.traits}
 
 
 @dataclass
@@ -128,8 +135,10 @@ def member(work: Decoding, node: Node | None, family: str, default: str | None, 
     card = _pick(work, said.text if said else default, family, trail, said.place if said else place)
     if card is None:
         return None
-    work.active.append(Active(card, trail, said.place if said else None))
-    return fill(work, card.cls, card.knobs, _misnamed(work, entries, key, card, trail), trail, place, card)
+    built = fill(work, card.cls, card.knobs, _misnamed(work, entries, key, card, trail), trail, place, card)
+    traits = built.traits if built else ()
+    work.active.append(Active(card, trail, said.place if said else None, traits))
+    return built
 
 
 def noun(family: str) -> str:

@@ -1,19 +1,43 @@
 """The plan: the tricks of a recipe laid on the seams of the loop."""
 
-from cockpit.cards import Card, card_of
+from collections.abc import Iterator
+
+from cockpit.cards import card_of, knobs_of
+from cockpit.families import CHOICES, Member, Trick
+from cockpit.recipe.members import takes_member
 from cockpit.recipe.values import Recipe
 from cockpit.seams import SEAMS
 
 
+def members(recipe: Recipe) -> Iterator[tuple[str, Member]]:
+    """Path and member of every choice of a recipe, those inside a model included."""
+    for family in CHOICES:
+        yield from _inside(getattr(recipe, family), family)
+
+
+def _inside(owner: Member, path: str) -> Iterator[tuple[str, Member]]:
+    yield path, owner
+    for knob in knobs_of(type(owner)):
+        inner = getattr(owner, knob.name)
+        if takes_member(knob) and inner is not None:
+            yield from _inside(inner, f"{path}.{knob.name}")
+
+
+def at_seams(recipe: Recipe) -> dict[str, Trick]:
+    """What stands at a seam: the toggles that are on, by name, and the members of choices that need one, as `loss.triplet`."""
+    standing = [(f"{card_of(member).family}.{card_of(member).name}", member) for _, member in members(recipe)]
+    return {**recipe.tricks, **{name: member for name, member in standing if card_of(member).seams}}
+
+
 def lay(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Seam -> the names of its tricks in the order they run: by stage, then by name. Seams without tricks are left out."""
-    cards = [card_of(trick) for trick in recipe.tricks.values()]
+    cards = {name: card_of(trick) for name, trick in at_seams(recipe).items()}
     plan = {}
     for seam, stages in SEAMS.items():
-        there = [card for card in cards if seam in card.seams]
-        plan[seam] = tuple(card.name for card in sorted(there, key=lambda card: (_stage(card, stages), card.name)))
+        there = [name for name, card in cards.items() if seam in card.seams]
+        plan[seam] = tuple(sorted(there, key=lambda name: (_stage(cards[name].stage, stages), name)))
     return {seam: names for seam, names in plan.items() if names}
 
 
-def _stage(card: Card, stages: tuple[str, ...]) -> int:
-    return stages.index(card.stage) if card.stage in stages else 0
+def _stage(stage: str, stages: tuple[str, ...]) -> int:
+    return stages.index(stage) if stage in stages else 0

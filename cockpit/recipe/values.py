@@ -6,7 +6,7 @@ from typing import Literal
 
 from cockpit.cards import knob
 from cockpit.diagnosis import Flag
-from cockpit.families import Loss, Model, Optimizer, Schedule, Source, Toggle
+from cockpit.families import Loss, Model, Optimizer, Schedule, Score, Source, Toggle
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,12 @@ class Train:
     epochs: int = knob(10, low=1, high=100_000, help="passes over the training images")
     batch_size: int = knob(128, low=1, high=65_536, help="images in a step")
     device: str = knob("auto", help="auto, cpu, cuda, cuda:1, mps ...")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = knob(
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = knob(
         "auto", help="auto takes bf16 where the GPU has it, else fp32; fp16 scales the loss"
+    )
+    channels_last: bool = knob(False, help="keep images and filters with the channel innermost: faster convolutions on GPUs")
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = knob(
+        "off", help="compile the network with torch.compile; the first steps take long"
     )
     drop_last: bool = knob(True, help="drop the short last batch of an epoch")
     probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of the gradients and updates")
@@ -35,6 +39,7 @@ class Recipe:
     optimizer: Optimizer
     schedule: Schedule
     train: Train
+    score: Score
     tricks: Mapping[str, Toggle]
     """The toggles that are on, by name."""
     flags: Mapping[str, Flag]

@@ -125,6 +125,11 @@ class Evaluated(Event):
     seconds: float = 0.0
     largest_class_share: float = math.nan
     """Share of the validation predictions that fall into the most predicted class."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Every score on validation, by name."""
+    plain_accuracy: float | None = None
+    """On validation, of the weights as trained and without test-time tricks, where `weights` says that others were scored."""
+    plain_loss: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Literal
 
 from cockpit.cards import card, knob
-from cockpit.families import Batch, Moment, Toggle
+from cockpit.families import Toggle
+from cockpit.travel import Batch, Moment
 
 
 @card(
     "random_flip",
     family="augmentation",
     seams=("batch",),
-    stage="pixels",
+    stage="geometry",
     live=True,
     when="A mirrored image is still the same class: photographs, clothes.",
     beware="Wrong for digits and letters, where the mirror image is another sign or none.",
+    conflicts={"no_mirror": "a mirrored image would be of another class or of none; data.mirror: on says otherwise"},
     source="Krizhevsky et al. 2012",
 )
 class RandomFlip(Toggle):
@@ -37,7 +39,7 @@ class RandomFlip(Toggle):
     "random_crop",
     family="augmentation",
     seams=("batch",),
-    stage="pixels",
+    stage="geometry",
     live=True,
     when="Small images of objects that may stand anywhere; the habit on CIFAR is 4 pixels, on 28x28 images 2.",
     beware="Reflecting the border paints strokes twice on digits: use zeros there.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cockpit.cards import card, knob
 from cockpit.families import Source
@@ -23,6 +23,8 @@ class Digits(Source):
     A fifth of each class, always the same images, is the sealed test set.
     """
 
+    mirrors: ClassVar[bool] = False
+
     def read(self, places: Places) -> Dataset:
         """1,438 training images and 359 sealed ones."""
         from cockpit.datasets import digits
@@ -38,6 +40,8 @@ class Digits(Source):
 )
 class Mnist(Source):
     """Handwritten digits: 60,000 + 10,000 grey images of 28x28 pixels, 10 classes."""
+
+    mirrors: ClassVar[bool] = False
 
     def read(self, places: Places) -> Dataset:
         """The idx files, plain or gzipped, from anywhere under the data folder."""
@@ -70,6 +74,8 @@ class FashionMnist(Source):
 )
 class Kmnist(Source):
     """Cursive Japanese characters: 60,000 + 10,000 grey images of 28x28 pixels, 10 classes."""
+
+    mirrors: ClassVar[bool] = False
 
     def read(self, places: Places) -> Dataset:
         """The idx files, plain or gzipped, from anywhere under the data folder."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
+from cockpit.travel import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Dropout(Toggle):
     p: float = knob(0.1, low=0, high=0.9, help="share of the activations set to zero")
     where: Literal["head", "all"] = knob("head", help="before the last linear layer, or before all but the first layer")
 
-    def plug(self, model: nn.Module) -> Dropping:
+    def plug(self, parts: Parts) -> Dropping:
         """Hang the dropout before the chosen linear layers; they draw from torch's own generator, as nn.Dropout does."""
         from torch import nn
         from torch.nn import functional
@@ -51,6 +52,7 @@ class Dropout(Toggle):
         def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (functional.dropout(inputs[0], self.p, module.training), *inputs[1:])
 
+        model = parts.model
         linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
         if not linear:
             raise ValueError("dropout needs a linear layer; this network has none")

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cockpit.cards import card, knob
-from cockpit.families import Toggle, Verdict
+from cockpit.families import Toggle
+from cockpit.travel import Verdict
 
 if TYPE_CHECKING:
-    from torch import nn
+    from cockpit.travel import Parts
 
 
 class Patience:
@@ -49,6 +50,6 @@ class EarlyStopping(Toggle):
 
     patience: int = knob(5, low=1, high=200, help="evaluations without a better validation score before the run ends")
 
-    def plug(self, model: nn.Module) -> Patience:
+    def plug(self, parts: Parts) -> Patience:
         """A counter."""
         return Patience(self.patience)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from cockpit.cards import card, knob
-from cockpit.families import Gradients, Moment, Toggle
+from cockpit.families import Toggle
+from cockpit.travel import Gradients, Moment
 
 
 @card(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cockpit.cards import card, knob
-from cockpit.families import Task, Toggle
+from cockpit.families import Toggle
+from cockpit.travel import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cockpit.families import Criterion
+    from cockpit.travel import Criterion
 
 
 @card(

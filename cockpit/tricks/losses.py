@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
-from cockpit.families import Loss, Task
+from cockpit.families import Loss
+from cockpit.travel import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cockpit.families import Criterion
+    from cockpit.travel import Criterion
 
 
 def one_hot(target: Tensor, logits: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cockpit.cards import card, knob
-from cockpit.families import Activation, Init, Model, Norm, Task
+from cockpit.families import Activation, Init, Model, Norm
+from cockpit.travel import Task
 
 if TYPE_CHECKING:
     from torch import nn

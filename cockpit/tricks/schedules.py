@@ -6,7 +6,8 @@ import math
 from typing import Literal
 
 from cockpit.cards import card, knob
-from cockpit.families import Clock, Schedule
+from cockpit.families import Schedule
+from cockpit.travel import Clock
 
 
 def _glide(start: float, end: float, progress: float) -> float:

@@ -6,7 +6,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from cockpit.cards import card, knob
-from cockpit.families import Moment, Toggle
+from cockpit.families import Toggle
+from cockpit.travel import Moment, Parts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,6 +64,6 @@ class WeightEma(Toggle):
     decay: float = knob(0.999, low=0.5, below=1, help="share of the average that is kept at each step")
     warmup: bool = knob(True, help="start with a smaller decay, (1 + t) / (10 + t), so that the start is forgotten")
 
-    def plug(self, model: nn.Module) -> Average:
+    def plug(self, parts: Parts) -> Average:
         """A copy of the network that follows it."""
-        return Average(self, model)
+        return Average(self, parts.model)

@@ -32,6 +32,8 @@ class Loaded:
     facts: DataFacts
     notes: tuple[str, ...]
     """What the user should know."""
+    mirrors: bool = True
+    """A mirrored image is still of its class."""
 
 
 def load(source: Source, places: Places) -> Loaded:
@@ -64,7 +66,9 @@ def load(source: Source, places: Places) -> Loaded:
         std=measured.std,
         duplicates=duplicates,
     )
-    return Loaded(train, val, measured.mean, measured.std, data.scale, data.classes, vault, facts, tuple(notes))
+    return Loaded(
+        train, val, measured.mean, measured.std, data.scale, data.classes, vault, facts, tuple(notes), source.mirrored
+    )
 
 
 def _split(data: Dataset, source: Source, notes: list[str]) -> tuple[Split, Split]:
