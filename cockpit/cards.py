@@ -17,6 +17,26 @@ T = TypeVar("T")
 
 Kind = Literal["choice", "toggle", "flag"]
 
+FAMILIES = (
+    "data",
+    "score",
+    "loss",
+    "activation",
+    "init",
+    "norm",
+    "optimizer",
+    "schedule",
+    "regularisation",
+    "augmentation",
+    "mixing",
+    "multi_input",
+    "adversarial",
+    "averaging",
+    "model",
+    "pretraining",
+)
+"""The families in the order of the lecture, which is the order of every list."""
+
 
 @dataclass(frozen=True)
 class Knob:

@@ -8,7 +8,7 @@ import pkgutil
 from functools import cache
 from types import ModuleType
 
-from cockpit.cards import Card
+from cockpit.cards import FAMILIES, Card
 
 PACKAGES = ("cockpit.tricks", "cockpit.flags")
 
@@ -19,7 +19,7 @@ class CatalogError(Exception):
 
 @cache
 def catalog() -> tuple[Card, ...]:
-    """Every card, ordered by family and then as found."""
+    """Every card: families in the order of the lecture, choices before toggles, then as found; flags last."""
     cards: dict[tuple[str, str], Card] = {}
     for package in PACKAGES:
         for module in _modules(importlib.import_module(package)):
@@ -28,7 +28,12 @@ def catalog() -> tuple[Card, ...]:
                 if key in cards and cards[key].cls is not card.cls:
                     raise CatalogError(f"{card.cls} and {cards[key].cls} are both named {card.name!r}")
                 cards[key] = card
-    return tuple(sorted(cards.values(), key=lambda card: (card.kind, card.family)))
+    return tuple(sorted(cards.values(), key=_order))
+
+
+def _order(card: Card) -> tuple[int, str, str]:
+    known = FAMILIES.index(card.family) if card.family in FAMILIES else len(FAMILIES)
+    return known, "" if card.family in FAMILIES else card.family, card.kind
 
 
 def _space(card: Card) -> str:

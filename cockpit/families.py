@@ -234,27 +234,6 @@ CHOICES: Mapping[str, str] = {
 """The sections of a recipe that take one member of a family -> the member taken when the recipe is silent."""
 
 
-FAMILIES = (
-    "data",
-    "score",
-    "loss",
-    "activation",
-    "init",
-    "norm",
-    "optimizer",
-    "schedule",
-    "regularisation",
-    "augmentation",
-    "mixing",
-    "multi_input",
-    "adversarial",
-    "averaging",
-    "model",
-    "pretraining",
-)
-"""The families in the order of the lecture, which is the order of every list."""
-
-
 def discriminator(family: str) -> str:
     """The key that names the member in a section: `data: {source: digits}`, `model: {name: mlp}`."""
     return "source" if family == "data" else "name"

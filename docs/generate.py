@@ -1,5 +1,6 @@
 """Writes docs/tricks.md and docs/flags.md from the cards: `python docs/generate.py`. A test says when they are stale."""
 
+from itertools import groupby
 from pathlib import Path
 
 from cockpit.cards import Card, Knob
@@ -11,13 +12,10 @@ HEAD = "<!-- Generated from the cards by docs/generate.py; edit the card, not th
 def page(title: str, lead: str, cards: list[Card]) -> str:
     """One page: a section for each family, in the order of the catalogue."""
     parts = [HEAD, f"# {title}\n", lead + "\n"]
-    family = ""
-    for card in cards:
-        if card.family != family:
-            family = card.family
-            how = "take one" if card.kind == "choice" else "each on or off"
-            parts.append(f"## {family} ({how})\n" if card.kind != "flag" else "")
-        parts.append(section(card))
+    for (family, kind), group in groupby(cards, key=lambda card: (card.family, card.kind)):
+        if kind != "flag":
+            parts.append(f"## {family} ({'take one' if kind == 'choice' else 'each on or off'})\n")
+        parts += map(section, group)
     return "\n".join(part for part in parts if part).rstrip() + "\n"
 
 
@@ -36,8 +34,10 @@ def facts(card: Card) -> list[tuple[str, str]]:
     """What the card says besides its knobs."""
     live = "yes" if card.live else ""
     conflicts = "; ".join(f"{other}: {reason}" for other, reason in card.conflicts.items())
+    cautions = "; ".join(f"{other}: {word}" for other, word in card.cautions.items())
     named = [("When", card.when), ("Beware", card.beware), ("Seams", ", ".join(card.seams)), ("Changes while a run runs", live)]
-    return [(title, text) for title, text in (*named, ("Conflicts", conflicts), ("Source", card.source)) if text]
+    named += [("Refused with", conflicts), ("Mind with", cautions), ("On the slide", card.slide), ("Source", card.source)]
+    return [(title, text) for title, text in named if text]
 
 
 def row(knob: Knob) -> str:

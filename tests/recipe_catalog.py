@@ -4,7 +4,7 @@ from typing import Literal
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag
-from cockpit.families import Activation, Init, Loss, Model, Norm, Optimizer, Schedule, Source, Toggle
+from cockpit.families import Activation, Init, Loss, Model, Norm, Optimizer, Schedule, Score, Source, Toggle
 
 
 @card("digits")
@@ -18,6 +18,11 @@ class Folder(Source):
 
     path: str = knob(help="the folder")
     size: int | None = knob(None, low=8, help="resize to this")
+
+
+@card("accuracy")
+class Accuracy(Score):
+    """Share that is right."""
 
 
 @card("relu", tags=("zero_gain",))
@@ -169,7 +174,7 @@ class DeadRelu(Flag):
 CARDS = tuple(
     cls.card
     for cls in (
-        *(Digits, Folder, Relu, LeakyRelu, HeNormal, Batch, NoNorm, SmallCnn, Mlp, CrossEntropy, Mse, Sgd, Adam),
+        *(Accuracy, Digits, Folder, Relu, LeakyRelu, HeNormal, Batch, NoNorm, SmallCnn, Mlp, CrossEntropy, Mse, Sgd, Adam),
         *(Cosine, Constant, Mixup, Cutmix, RandomFlip, LabelSmoothing, SelfNorm, WeightEma, Overfitting, DeadRelu),
     )
 )

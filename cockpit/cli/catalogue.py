@@ -2,6 +2,7 @@
 
 import difflib
 import textwrap
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
@@ -31,10 +32,9 @@ def tricks(json: JsonOpt = False) -> None:
     if json:
         show_json([describe(card) for card in cards])
         return
-    families = sorted({(card.kind, card.family) for card in cards})
-    for kind, family in families:
+    for (family, kind), group in groupby(cards, key=lambda card: (card.family, card.kind)):
         say(f"{family} ({'take one' if kind == 'choice' else 'on or off'})")
-        _table([(card.name, card.summary) for card in cards if (card.kind, card.family) == (kind, family)], indent="  ")
+        _table([(card.name, card.summary) for card in group], indent="  ")
 
 
 @app.command()
@@ -91,11 +91,13 @@ def card_text(card: Card, width: int = 100) -> str:
     lines = [f"{card.name} · {kind}{seams}{live}", "", *_wrap(card.summary, width)]
     if card.details:
         lines += ["", *card.details.splitlines()]
-    for title, text in (("When", card.when), ("Beware", card.beware), ("Source", card.source)):
+    for title, text in (("When", card.when), ("Beware", card.beware), ("On the slide", card.slide), ("Source", card.source)):
         if text:
             lines += ["", *_wrap(f"{title}: {text}", width)]
     if card.conflicts:
-        lines += ["", *(f"Conflicts with {other}: {reason}" for other, reason in card.conflicts.items())]
+        lines += ["", *(f"Refused with {other}: {reason}" for other, reason in card.conflicts.items())]
+    if card.cautions:
+        lines += ["", *(f"Mind with {other}: {word}" for other, word in card.cautions.items())]
     if card.knobs:
         lines += ["", "Knobs"]
         for knob in card.knobs:

@@ -1,6 +1,7 @@
 """From a recipe to a training that is ready for its first step."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -68,6 +69,7 @@ def feed_of(split: Split, loaded: Loaded, recipe: Recipe, device: torch.device) 
         scale=loaded.scale,
         mean=per_channel((0.0,) * channels if plain else loaded.mean),
         std=per_channel((1.0,) * channels if plain else loaded.std),
+        layout=torch.channels_last if recipe.train.channels_last else torch.contiguous_format,
     )
 
 
@@ -84,6 +86,8 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
             f"take at most {len(train)}, or train.drop_last: off"
         )
     model = build_model(recipe, task, allow_code=allow_code).to(device)
+    if recipe.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise AssemblyError("model: the network has no weights to train")
     _try_single(model, train, recipe)
@@ -92,6 +96,7 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
     except ValueError as error:
         raise AssemblyError(f"tricks: {error}") from error
     model, train = wiring.model, wiring.through("dataset", train)
+    val = replace(val, mean=train.mean, std=train.std)
     groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
     try:
         optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
@@ -99,6 +104,9 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         raise AssemblyError(f"optimizer: {error}") from error
     if precision.scaler.is_enabled() and ("closure" in recipe.optimizer.contract or wiring.tagged("looks_twice")):
         raise AssemblyError("train.precision: fp16 scales the loss, and a step that looks at its batch twice cannot; take bf16")
+    if recipe.train.compile != "eager":
+        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+        model.compile(mode=recipe.train.compile)
     job = Training(
         recipe=recipe,
         task=task,

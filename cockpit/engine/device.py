@@ -36,7 +36,7 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of a forward pass."""
-        if self.name == "fp32":
+        if self.name in ("fp32", "tf32"):
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16 if self.name == "bf16" else torch.float16)
 
@@ -46,4 +46,5 @@ def pick_precision(wanted: str, device: torch.device) -> Precision:
     if wanted == "auto":
         fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         wanted = "bf16" if fast else "fp32"
+    torch.set_float32_matmul_precision("high" if wanted == "tf32" else "highest")
     return Precision(wanted, device, torch.amp.GradScaler(device.type, enabled=wanted == "fp16"))

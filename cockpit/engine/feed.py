@@ -23,6 +23,8 @@ class Feed:
     mean: Tensor
     """float (1, C, 1, 1), of the training split, in [0, 1]."""
     std: Tensor
+    layout: torch.memory_format = torch.contiguous_format
+    """How the images that leave it lie in memory."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -33,7 +35,7 @@ class Feed:
 
     def standardise(self, batch: Batch) -> Batch:
         """Subtract the mean and divide by the standard deviation of the training split, per channel."""
-        return batch._replace(x=(batch.x - self.mean) / self.std)
+        return batch._replace(x=((batch.x - self.mean) / self.std).contiguous(memory_format=self.layout))
 
     def clean(self, ids: Tensor) -> Batch:
         """The images as evaluation sees them."""

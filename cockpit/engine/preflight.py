@@ -12,7 +12,7 @@ from cockpit.engine.device import DeviceError
 from cockpit.engine.evaluation import measure_start
 from cockpit.engine.words import told
 from cockpit.judge import Judge
-from cockpit.recipe import Recipe, to_tree
+from cockpit.recipe import Recipe, cautions, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.history import History
 
@@ -80,4 +80,4 @@ def preflight(recipe: Recipe, *, allow_code: bool = False) -> Report:
         raise CheckError(f"model: {told(error)}") from error
     history = History(started=begun, measured=measured, recipe=to_tree(recipe))
     findings = Judge(recipe.flags.values(), history).start()
-    return Report(begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), loaded.notes)
+    return Report(begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), (*loaded.notes, *cautions(recipe)))

@@ -1,21 +1,17 @@
 """A look at the sealed test set: the one place that opens the vault."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
-from cockpit.datasets.base import DataError, Places
-from cockpit.datasets.places import data_root
-from cockpit.engine import checkpoints
-from cockpit.engine.assemble import AssemblyError, build_model, feed_of, task_of
-from cockpit.engine.checkpoints import CheckpointError, fitting
-from cockpit.engine.data.load import Split, load
-from cockpit.engine.device import DeviceError, pick_device, pick_precision
+from cockpit.datasets.base import DataError
+from cockpit.engine.assemble import feed_of
+from cockpit.engine.data.load import Split
 from cockpit.engine.feed import in_order
+from cockpit.engine.reopen import ReopenError, reopen
 from cockpit.engine.scoring import score
-from cockpit.recipe import RecipeError, loads
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import read_history
-from cockpit.runs.launch_facts import allows_code
 from cockpit.runs.log import append_json
 from cockpit.runs.summary import looks
 
@@ -30,7 +26,7 @@ def look(run: RunDir) -> dict[str, Any]:
     """Score the best weights of a run on its test set. The look is in the ledger before anybody learns the score."""
     try:
         seen = _score(run)
-    except (AssemblyError, DataError, DeviceError, CheckpointError, RecipeError) as error:
+    except (ReopenError, DataError) as error:
         raise TestingError(str(error)) from error
     try:
         append_json(run.ledger, seen)
@@ -42,23 +38,16 @@ def look(run: RunDir) -> dict[str, Any]:
 
 
 def _score(run: RunDir) -> dict[str, Any]:
-    recipe = loads(run.recipe.read_bytes(), "recipe.yaml")
-    saved = checkpoints.load(run.checkpoint("best"))
-    device = pick_device(recipe.train.device)
-    loaded = load(recipe.data, Places(root=data_root()))
-    task = task_of(loaded)
-    model = build_model(recipe, task, allow_code=allows_code(run)).to(device)
-    with fitting(run.checkpoint("best")):
-        model.load_state_dict(saved["model"])
-        step = int(saved["step"])
+    found = reopen(run)
+    job, loaded = found.job, found.loaded
     images = loaded.vault.open_for_look()
-    feed = feed_of(Split(images.pixels, images.labels), loaded, recipe, device)
-    precision = pick_precision(recipe.train.precision, device)
-    scores = score(model, feed, in_order(len(feed), 512, device), recipe.loss.build(task), precision)
-    best = next((seen for seen in read_history(run).evaluations if seen.step == step), None)
+    feed = feed_of(Split(images.pixels, images.labels), loaded, job.recipe, job.device)
+    feed = replace(feed, mean=job.train.mean, std=job.train.std)
+    scores = score(found.scored, feed, in_order(len(feed), 512, job.device), job.plain_criterion, job.precision)
+    best = next((seen for seen in read_history(run).evaluations if seen.step == found.step), None)
     return {
         "t": time.time(),
-        "step": step,
+        "step": found.step,
         "epoch": best.epoch if best else None,
         "weights": best.weights if best else "raw",
         "accuracy": scores.accuracy,

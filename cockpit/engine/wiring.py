@@ -81,6 +81,13 @@ class Wiring:
         """Whether any trick stands at a seam."""
         return bool(self._seams[seam])
 
+    def views(self, model: nn.Module) -> nn.Module:
+        """The network as test-time tricks let it see an image; which weights it has is not their affair."""
+        for name in self.plan.get("evaluate", ()):
+            if self.tricks[name].card.stage == "views":
+                model = self.plugs[name].evaluate(model)
+        return model
+
     def owner(self, seam: str) -> str:
         """The tricks on a seam, by name; empty where there is none."""
         return "+".join(self.plan.get(seam, ()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cockpit.engine.control import Control
-from cockpit.recipe import Recipe, RecipeError, edit, loads, to_tree
+from cockpit.recipe import RecipeError, cautions, loads, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.launch_facts import allows_code
@@ -69,12 +69,14 @@ class Flight:
         log.history.recipe = to_tree(recipe)
         keeper = Keeper(log)
         if self.resume:
+            from cockpit.engine.reopen import replay_edits
+
             recipe = replay_edits(recipe, log.history.edits)
         job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
         if self.resume:
             self._restore(job, log)
         self.job = job
-        for note in loaded.notes:
+        for note in (*loaded.notes, *cautions(recipe)):
             log.write(ev.Noted(step=job.step, text=note))
         log.write(started(job, loaded))
         log.watch_with(recipe.flags.values())
@@ -110,14 +112,6 @@ class Flight:
         if job.keep_best and job.best:
             keeper.restore_best(job)
         return ev.Ended(state=end.state, reason=end.reason)
-
-
-def replay_edits(recipe: Recipe, edits: list[ev.Edited]) -> Recipe:
-    """The recipe as it stood when the run was left: its live edits were recorded with their steps."""
-    for change in edits:
-        if change.live:
-            recipe = edit(recipe, change.path, change.new)
-    return recipe
 
 
 def _places(say: Callable[[str], None]) -> Any:

@@ -132,13 +132,26 @@ def member(work: Decoding, node: Node | None, family: str, default: str | None, 
     if said is not None and (not isinstance(said, Scalar) or said.null):
         work.blame(said.place, f"{trail}.{key}", f"expected the name of the {noun(family)}, got {describe(said)}")
         return None
-    card = _pick(work, said.text if said else default, family, trail, said.place if said else place)
+    name = said.text if said else default
+    if said and ":" in said.text:
+        name = _passed_through(said, family, entries)
+    card = _pick(work, name, family, trail, said.place if said else place)
     if card is None:
         return None
     built = fill(work, card.cls, card.knobs, _misnamed(work, entries, key, card, trail), trail, place, card)
     traits = built.traits if built else ()
     work.active.append(Active(card, trail, said.place if said else None, traits))
     return built
+
+
+def _passed_through(said: Scalar, family: str, entries: dict[str, Entry]) -> str:
+    """`timm:lion` is short for `{name: timm, which: lion}` where a member hands names on to a library."""
+    name, _, which = said.text.partition(":")
+    card = _members(family).get(name)
+    if card is None or "which" not in {knob.name for knob in card.knobs}:
+        return said.text
+    entries["which"] = Entry("which", said.place, replace(said, text=which))
+    return name
 
 
 def noun(family: str) -> str:

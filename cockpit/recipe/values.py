@@ -20,8 +20,8 @@ class Train:
         "auto", help="auto takes bf16 where the GPU has it, else fp32; fp16 scales the loss"
     )
     channels_last: bool = knob(False, help="keep images and filters with the channel innermost: faster convolutions on GPUs")
-    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = knob(
-        "off", help="compile the network with torch.compile; the first steps take long"
+    compile: Literal["eager", "default", "reduce-overhead", "max-autotune"] = knob(
+        "eager", help="compile the network with torch.compile; the first steps take long"
     )
     drop_last: bool = knob(True, help="drop the short last batch of an epoch")
     probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of the gradients and updates")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cockpit.cards import Card, knobs_of
-from cockpit.recipe.conflicts import against
+from cockpit.recipe.conflicts import against, minded
 from cockpit.recipe.members import takes_member
 from cockpit.recipe.values import Recipe, Train
 from cockpit.ui.model.words import value
 
-ORDER = ("optimizer", "schedule", "loss", "model", "data")
+ORDER = ("optimizer", "schedule", "loss", "model", "data", "score")
 PARTS = ("activation", "init", "norm")
 """The choices inside the model section."""
 
@@ -30,6 +30,8 @@ class TrickRow:
     """Name and value, the main one first; the values that would hold, for a toggle that is off."""
     conflicts: tuple[tuple[str, str], ...] = ()
     """Tricks that are on and cannot run with this one, and why."""
+    cautions: tuple[tuple[str, str], ...] = ()
+    """Tricks that are on and what the user should know of the two together."""
     waiting: str = ""
     """What the next run will have instead."""
     live: bool = False
@@ -62,8 +64,9 @@ def rows(now: Recipe, later: Recipe, toggles: Mapping[str, Card]) -> tuple[Trick
     """Every row: choices, training, then toggles by family. `later` has the edits that wait for the next run."""
     choices = [_choice(section, getattr(now, section), getattr(later, section)) for section in ORDER]
     parts = [_choice(f"model.{part}", getattr(now.model, part), getattr(later.model, part)) for part in PARTS]
-    switches = [_toggle(name, card, now, later) for name, card in toggles.items()]
-    switches.sort(key=lambda row: (row.card.family if row.card else "", row.label))
+    families = list(dict.fromkeys(card.family for card in toggles.values()))
+    switches = [_toggle(name, card, now, later) for name, card in sorted(toggles.items())]
+    switches.sort(key=lambda row: families.index(row.card.family) if row.card else 0)
     return (*choices[:4], *parts, *choices[4:], _train(now, later), *switches)
 
 
@@ -90,6 +93,7 @@ def _toggle(name: str, card: Card, now: Recipe, later: Recipe) -> TrickRow:
         on=here is not None,
         knobs=knobs,
         conflicts=tuple((path.rpartition(".")[2], why) for path, why in against(card, now).items()),
+        cautions=tuple((path.rpartition(".")[2], word) for path, word in minded(card, now).items()),
         waiting=waiting,
         live=card.live,
     )

@@ -48,9 +48,12 @@ def card_lines(row: TrickRow) -> Content:
         return Content("How long and on what the training runs.")
     said = [Content.styled(clean(row.card.summary), "bold")]
     said += [Content.styled(f"cannot run with {name}: {why}", "$warning") for name, why in row.conflicts]
+    said += [Content.assemble((f"with {name}  ", "$warning"), clean(word)) for name, word in row.cautions]
     for word, text in (("when", row.card.when), ("beware", row.card.beware)):
         if text:
             said.append(Content.assemble((f"{word}  ", "$foreground 60%"), clean(text)))
+    if row.card.slide:
+        said.append(Content.styled(f"on the slide  {clean(row.card.slide)}", "italic $foreground 50%"))
     return Content("\n").join(said)
 
 
@@ -62,6 +65,10 @@ def full_card(card: Card, row: TrickRow) -> Content:
     for word, text in (("When to try it", card.when), ("Beware", card.beware), ("Source", card.source)):
         if text:
             paragraphs.append(Content.assemble((f"{word}  ", "bold $accent"), clean(text)))
+    if card.slide:
+        paragraphs.append(Content.styled(f"On the slide  {clean(card.slide)}", "italic $foreground 60%"))
+    for name, word in row.cautions:
+        paragraphs.append(Content.assemble((f"With {name}  ", "bold $warning"), clean(word)))
     for name, why in row.conflicts:
         paragraphs.append(Content.assemble((f"Cannot run with {name}  ", "bold $warning"), clean(why)))
     if card.seams:

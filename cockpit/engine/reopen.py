@@ -1,0 +1,82 @@
+"""A run that has trained, with its network as it was scored: for the test set, ensembles, soups, checks and transfer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from cockpit.datasets.base import DataError, Places
+from cockpit.datasets.places import data_root
+from cockpit.engine import checkpoints
+from cockpit.engine.assemble import AssemblyError, assemble
+from cockpit.engine.checkpoints import CheckpointError, fitting
+from cockpit.engine.data.load import Loaded
+from cockpit.engine.device import DeviceError
+from cockpit.engine.scoring import Scores, score
+from cockpit.engine.training import Training
+from cockpit.recipe import Recipe, RecipeError, edit, loads
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.history import read_history
+from cockpit.runs.launch_facts import allows_code
+
+
+class ReopenError(Exception):
+    """A run whose network cannot be rebuilt; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A trained network among everything it was trained with."""
+
+    run: RunDir
+    job: Training
+    loaded: Loaded
+    saved: dict[str, Any]
+    """The checkpoint."""
+
+    @property
+    def step(self) -> int:
+        """The step whose weights these are."""
+        return int(self.saved["step"])
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network whose score counts, with the views of the test-time tricks."""
+        return self.job.wiring.views(self.job.model)
+
+    def validate(self) -> Scores:
+        """Its scores on the validation split."""
+        job = self.job
+        return score(self.scored, job.val, job.val_places(), job.plain_criterion, job.precision)
+
+
+def recipe_of(run: RunDir) -> Recipe:
+    """The recipe of a run as it stood at its end. Raises RecipeError."""
+    recipe = loads(run.recipe.read_bytes(), "recipe.yaml")
+    return replay_edits(recipe, read_history(run).edits)
+
+
+def replay_edits(recipe: Recipe, edits: list[ev.Edited]) -> Recipe:
+    """The recipe as it stood when the run was left: its live edits were recorded with their steps."""
+    for change in edits:
+        if change.live:
+            recipe = edit(recipe, change.path, change.new)
+    return recipe
+
+
+def reopen(run: RunDir, which: str = "best") -> Reopened:
+    """Rebuild a run's training and put the weights of its best or last checkpoint in. Raises ReopenError."""
+    path = run.checkpoint(which)
+    try:
+        saved = checkpoints.load(path)
+        job, loaded = assemble(recipe_of(run), Places(root=data_root()), allow_code=allows_code(run))
+        with fitting(path):
+            job.model.load_state_dict(saved["model"])
+            job.step = int(saved["step"])
+    except (AssemblyError, DataError, DeviceError, CheckpointError, RecipeError) as error:
+        raise ReopenError(str(error)) from error
+    job.model.requires_grad_(False).eval()
+    return Reopened(run, job, loaded, saved)
