@@ -1,4 +1,4 @@
-"""Schedules: closed forms of the step. The base does the warm-up, and the shapes run over the steps that remain."""
+"""Schedules that only fall."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from typing import Literal
 from cockpit.cards import card, knob
 from cockpit.families import Schedule
 from cockpit.travel import Clock
-
-
-def _glide(start: float, end: float, progress: float) -> float:
-    """Half a cosine from start to end."""
-    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _line(start: float, end: float, progress: float) -> float:
-    return start + (end - start) * progress
+from cockpit.tricks.schedules.shapes import LATE, MOVING, line, since_warm_up
 
 
 @card(
@@ -28,6 +20,11 @@ def _line(start: float, end: float, progress: float) -> float:
 class Constant(Schedule):
     """The rate stays."""
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """A warm-up moves the rate too."""
+        return MOVING if self.warmup_epochs > 0 else ()
+
     def shape(self, progress: float, clock: Clock) -> float:
         """1."""
         return 1.0
@@ -35,6 +32,7 @@ class Constant(Schedule):
 
 @card(
     "step",
+    tags=(*MOVING, "rate_drops"),
     when="Long runs, to repeat classic recipes.",
     beware="Counts epochs from the first step of the run, warm-up included; nothing happens in a run shorter than `every`.",
     source="He et al. 2016, arXiv 1512.03385",
@@ -52,6 +50,7 @@ class Step(Schedule):
 
 @card(
     "multistep",
+    tags=(*MOVING, "rate_drops"),
     when="Classic recipes with a few chosen drops.",
     beware="The milestones are shares of the run, not epochs.",
     source="He et al. 2016, arXiv 1512.03385",
@@ -69,6 +68,7 @@ class MultiStep(Schedule):
 
 @card(
     "exponential",
+    tags=MOVING,
     when="A steady decay whose end is known.",
     beware="Spends much of the run at small rates; cosine stays high for longer.",
     source="arXiv 2103.06877",
@@ -84,23 +84,45 @@ class Exponential(Schedule):
 
 
 @card(
-    "cosine",
-    when="First choice when the length of the run is known.",
-    beware="A run that is cut short never sees the small rates where most of the accuracy is won.",
-    source="Loshchilov & Hutter 2017, arXiv 1608.03983",
+    "inv_sqrt",
+    tags=MOVING,
+    when="The length of the run is not known: it never reaches 0, and transformers are used to it.",
+    beware="Counts from the end of the warm-up. Where the end of the run is known, linear and cosine do better.",
+    source="Vaswani et al. 2017, arXiv 1706.03762, section 5.3",
+    slide="The slide calls 1/sqrt(t + 1) the 1/t decay; the true 1/t is `inv_time`.",
 )
-class Cosine(Schedule):
-    """Half a cosine from the full rate to a share of it."""
+class InverseSqrt(Schedule):
+    """Divide the rate by the square root of the time."""
 
-    min: float = knob(0.0, low=0, below=1, live=True, help="share of the full rate at the end")
+    unit: Literal["epoch", "step"] = knob("epoch", live=True, help="in what the time is counted")
+    k0: float = knob(0.0, low=0, live=True, help="time that counts as gone at the start, so that the first fall is gentler")
 
     def shape(self, progress: float, clock: Clock) -> float:
-        """min + (1 - min) (1 + cos(pi progress)) / 2."""
-        return _glide(1.0, self.min, progress)
+        """1 / sqrt(t + 1 + k0)."""
+        return 1 / math.sqrt(since_warm_up(self, self.unit, clock) + 1 + self.k0)
+
+
+@card(
+    "inv_time",
+    tags=MOVING,
+    when="To see the classic proof at work: the rates sum to infinity, their squares do not.",
+    beware="Counts from the end of the warm-up. With k as small as 0.01, count in steps or nothing much happens.",
+    source="Robbins & Monro 1951; Bottou 2012, Stochastic gradient descent tricks",
+)
+class InverseTime(Schedule):
+    """Divide the rate by 1 + k times the time."""
+
+    k: float = knob(0.01, low=0, live=True, help="how fast it falls: after 1/k units of time the rate is halved")
+    unit: Literal["epoch", "step"] = knob("epoch", live=True, help="in what the time is counted")
+
+    def shape(self, progress: float, clock: Clock) -> float:
+        """1 / (1 + k t)."""
+        return 1 / (1 + self.k * since_warm_up(self, self.unit, clock))
 
 
 @card(
     "linear",
+    tags=LATE,
     when="As good as cosine in short runs, and simpler.",
     beware="A run that is cut short never sees the small rates.",
     source="Goodfellow et al. 2016, Deep Learning, section 8.3.1",
@@ -112,11 +134,12 @@ class Linear(Schedule):
 
     def shape(self, progress: float, clock: Clock) -> float:
         """1 - (1 - min) progress."""
-        return _line(1.0, self.min, progress)
+        return line(1.0, self.min, progress)
 
 
 @card(
     "polynomial",
+    tags=LATE,
     when="To choose how fast the rate falls: power 1 is linear, more falls earlier.",
     beware="Large powers spend most of the run at small rates.",
     source="Chen et al. 2016, arXiv 1606.00915",
@@ -132,34 +155,8 @@ class Polynomial(Schedule):
 
 
 @card(
-    "one_cycle",
-    when="Short runs with a large rate.",
-    beware="Has a rise of its own, so warmup_epochs is ignored. lr is the peak. Momentum is not cycled.",
-    source="Smith & Topin 2017, arXiv 1708.07120",
-)
-class OneCycle(Schedule):
-    """Rise to the full rate, then fall far below the start."""
-
-    pct_start: float = knob(0.3, above=0, below=1, live=True, help="share of the run that rises")
-    div: float = knob(25.0, low=1, live=True, help="the full rate is so many times the first")
-    final_div: float = knob(1e4, low=1, live=True, help="the first rate is so many times the last")
-    anneal: Literal["cos", "linear"] = knob("cos", live=True, help="half a cosine, or a straight line")
-
-    def factor(self, clock: Clock) -> float:
-        """The shape over all steps of the run."""
-        return self.shape(clock.step / max(1, clock.total), clock)
-
-    def shape(self, progress: float, clock: Clock) -> float:
-        """From 1/div to 1 until step pct_start * total - 1, then to 1/(div final_div) at the last step."""
-        move = _glide if self.anneal == "cos" else _line
-        step, peak = progress * clock.total, self.pct_start * clock.total - 1
-        if step < peak:
-            return move(1 / self.div, 1.0, step / peak)
-        return move(1.0, 1 / (self.div * self.final_div), (step - peak) / (clock.total - 1 - peak))
-
-
-@card(
     "wsd",
+    tags=LATE,
     when="The length of the run is not settled: it can be extended at any time before the decay.",
     beware="Accuracy looks poor until the decay begins.",
     source="Hu et al. 2024, arXiv 2404.06395",
@@ -172,4 +169,4 @@ class Wsd(Schedule):
 
     def shape(self, progress: float, clock: Clock) -> float:
         """1, and then a line to min over the last decay_frac."""
-        return _line(1.0, self.min, max(0.0, (progress - 1 + self.decay_frac) / self.decay_frac))
+        return line(1.0, self.min, max(0.0, (progress - 1 + self.decay_frac) / self.decay_frac))
