@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from cockpit.engine.randomness import stream
 from cockpit.travel import Batch, Clock, Gradients, Moment, Task, Verdict
-from cockpit.tricks.augmentation import RandomCrop, RandomFlip
 from cockpit.tricks.dropout import Dropout
 from cockpit.tricks.early_stopping import EarlyStopping
 from cockpit.tricks.grad_clip import GradClip
@@ -66,27 +65,6 @@ def test_mixup_draws_its_weight_from_the_beta_distribution():
 def test_mixup_leaves_a_share_of_the_batches_alone():
     alone = sum(not Mixup(prob=0.3).batch(batch(4), at(step)).y.is_floating_point() for step in range(300))
     assert 180 < alone < 240
-
-
-def test_the_flip_is_drawn_for_each_image():
-    same = Batch(torch.rand(1, 3, 8, 8).expand(64, -1, -1, -1), torch.zeros(64, dtype=torch.long), torch.arange(64))
-    for axis, dim in (("horizontal", 3), ("vertical", 2)):
-        flipped = RandomFlip(axis=axis).batch(same, at()).x
-        mirrored = (flipped == same.x.flip(dim)).flatten(1).all(1)
-        untouched = (flipped == same.x).flatten(1).all(1)
-        assert (mirrored ^ untouched).all() and 15 < int(mirrored.sum()) < 50
-
-
-@pytest.mark.parametrize("mode", ["reflect", "zeros"])
-def test_the_crop_equals_slices_of_the_padded_image(mode):
-    plain = batch()
-    cropped = RandomCrop(pad=2, mode=mode).batch(plain, at()).x
-    shift = torch.randint(0, 5, (2, 64, 1), generator=stream(0, "random_crop", 0))[:, :, 0]
-    padded = functional.pad(plain.x, (2,) * 4, mode="reflect" if mode == "reflect" else "constant")
-    for image in range(64):
-        row, column = int(shift[0, image]), int(shift[1, image])
-        assert torch.equal(cropped[image], padded[image, :, row : row + 8, column : column + 8])
-    assert len({tuple(pair) for pair in shift.T.tolist()}) > 15
 
 
 @pytest.mark.parametrize("scale", [0.01, 100.0])

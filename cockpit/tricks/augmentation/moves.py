@@ -1,12 +1,38 @@
-"""Geometric augmentation on the device, with one draw for each image (library transforms draw once for the batch)."""
+"""Mirroring and shifting, without resampling."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
-from cockpit.travel import Batch, Moment
+from cockpit.travel import Batch, Moment, Parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Axis = Literal["horizontal", "vertical"]
+
+
+def mirrored(x: Tensor, chosen: Tensor, axis: Axis) -> Tensor:
+    """x (B, C, H, W) with the images of `chosen`, bool (B,), mirrored."""
+    import torch
+
+    mask = chosen.view(-1, 1, 1, 1).to(x.device, non_blocking=True)
+    return torch.where(mask, x.flip(3 if axis == "horizontal" else 2), x)
+
+
+class Alternating:
+    """Each image shows the one side in even epochs and the other in odd ones."""
+
+    def __init__(self, axis: Axis, starts_mirrored: Tensor) -> None:
+        self._axis = axis
+        self._starts_mirrored = starts_mirrored
+
+    def batch(self, batch: Batch, at: Moment) -> Batch:
+        """x: (B, C, H, W), mirrored by the place of each image and the epoch."""
+        odd = at.clock.step // max(1, at.clock.steps_per_epoch) % 2 == 1
+        return batch._replace(x=mirrored(batch.x, self._starts_mirrored[batch.ids] != odd, self._axis))
 
 
 @card(
@@ -18,21 +44,34 @@ from cockpit.travel import Batch, Moment
     when="A mirrored image is still the same class: photographs, clothes.",
     beware="Wrong for digits and letters, where the mirror image is another sign or none.",
     conflicts={"no_mirror": "a mirrored image would be of another class or of none; data.mirror: on says otherwise"},
-    source="Krizhevsky et al. 2012",
+    source="Krizhevsky et al. 2012; alternating: Jordan 2024, arXiv 2404.00498",
 )
 class RandomFlip(Toggle):
-    """Mirror each image with some probability."""
+    """Mirror each image with some probability, or in every other epoch.
 
-    p: float = knob(0.5, low=0, high=1, help="probability that an image is mirrored")
-    axis: Literal["horizontal", "vertical"] = knob("horizontal", help="left-right or upside-down")
+    Alternating mirrors half of the images in the first epoch and turns each over in every later one, so that two epochs
+    in a row always show both sides.
+    """
+
+    p: float = knob(0.5, low=0, high=1, help="probability that an image is mirrored; alternating has none")
+    axis: Axis = knob("horizontal", help="left-right or upside-down")
+    mode: Literal["random", "alternating"] = knob("random", help="a fresh draw for each image, or the other side each epoch")
+
+    def plug(self, parts: Parts) -> RandomFlip | Alternating:
+        """Alternating needs to know on which side each image starts."""
+        import torch
+
+        if self.mode == "random":
+            return self
+        starts = torch.rand(len(parts.train), generator=parts.stream("random_flip")) < 0.5
+        return Alternating(self.axis, starts.to(parts.train.labels.device))
 
     def batch(self, batch: Batch, at: Moment) -> Batch:
         """x: (B, C, H, W), mirrored image by image."""
         import torch
 
         chosen = torch.rand(len(batch.x), generator=at.stream("random_flip")) < self.p
-        mask = chosen.view(-1, 1, 1, 1).to(batch.x.device, non_blocking=True)
-        return batch._replace(x=torch.where(mask, batch.x.flip(3 if self.axis == "horizontal" else 2), batch.x))
+        return batch._replace(x=mirrored(batch.x, chosen, self.axis))
 
 
 @card(
@@ -48,7 +87,7 @@ class RandomFlip(Toggle):
 class RandomCrop(Toggle):
     """Pad the border, then cut each image back to its size at a random place."""
 
-    pad: int = knob(4, low=1, high=16, help="pixels added on each side")
+    pad: int = knob(4, low=0, high=16, help="pixels added on each side")
     mode: Literal["reflect", "zeros"] = knob("reflect", help="what the border is filled with")
 
     def batch(self, batch: Batch, at: Moment) -> Batch:

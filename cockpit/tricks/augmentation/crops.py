@@ -1,0 +1,100 @@
+"""A random part of each image, enlarged to the training size."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from cockpit.cards import card, knob
+from cockpit.families import Toggle
+from cockpit.travel import Batch, Moment, Parts
+from cockpit.tricks.resolution import sides, try_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def bilinear(distance: Tensor) -> Tensor:
+    """The triangle: weight of a pixel by its distance, in pixels."""
+    return (1 - distance.abs()).clamp(min=0)
+
+
+def bicubic(distance: Tensor) -> Tensor:
+    """The cubic convolution kernel with a = -1/2 (Keys 1981), as image libraries use it where they smooth."""
+    d = distance.abs()
+    near = (1.5 * d - 2.5) * d * d + 1
+    far = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    return near.where(d < 1, far.where(d < 2, 0.0))
+
+
+def resampling(start: Tensor, length: Tensor, source: int, target: int, cubic: bool) -> Tensor:
+    """Matrices (B, target, source) that cut `length` pixels from `start` on out of a side and resize them to `target`.
+
+    `start` and `length` are whole numbers, float (B,). Pixels outside the cut have no weight; where the side shrinks, the
+    kernel widens (antialiasing).
+    """
+    import torch
+
+    start, length = start.view(-1, 1, 1), length.view(-1, 1, 1)
+    step = length / target
+    wanted = start + (torch.arange(target, device=start.device).view(1, -1, 1) + 0.5) * step
+    pixel = torch.arange(source, device=start.device) + 0.5
+    kernel = (bicubic if cubic else bilinear)((pixel - wanted) / step.clamp(min=1))
+    weights = kernel * ((pixel > start) & (pixel < start + length))
+    return weights / weights.sum(2, keepdim=True)
+
+
+def cut(x: Tensor, box: Tensor, size: tuple[int, int], cubic: bool) -> Tensor:
+    """The parts `box` of x (B, C, H, W) resized to `size`; box (4, B): top, left, height, width in whole pixels."""
+    top, left, height, width = box.to(x.device, non_blocking=True)
+    down = resampling(top, height, x.shape[2], size[0], cubic)[:, None]
+    across = resampling(left, width, x.shape[3], size[1], cubic)[:, None]
+    return (down @ x @ across.transpose(2, 3)).clamp(0, 1)
+
+
+@card(
+    "random_resized_crop",
+    family="augmentation",
+    seams=("batch",),
+    stage="geometry",
+    live=True,
+    aliases=("rrc",),
+    when="Photographs with objects of many sizes; the habit on ImageNet.",
+    beware="0.08 is an ImageNet value: on 28 to 32 pixels it leaves 9, take 0.35 to 0.6. Objects look larger than in the test.",
+    cautions={"train_resolution": "images are resized twice; give random_resized_crop a size of its own instead"},
+    source="Szegedy et al. 2015, arXiv 1409.4842",
+)
+class RandomResizedCrop(Toggle):
+    """Cut out a random area of random shape and resize it to the training size."""
+
+    scale_min: float = knob(0.08, above=0, high=1, help="smallest share of the area that is cut out; the largest is all of it")
+    ratio_max: float = knob(1.333, low=1, high=2, help="widest shape, as width over height; the narrowest is its inverse")
+    interpolation: Literal["bilinear", "bicubic"] = knob("bilinear", help="how the part is resized")
+    size: int | None = knob(None, low=8, high=512, help="shorter side of the result in pixels; none: that of the images")
+
+    def plug(self, parts: Parts) -> RandomResizedCrop:
+        """ValueError where the network does not take images of this size."""
+        if self.size is not None:
+            try_out(parts, self.size)
+        return self
+
+    def boxes(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """Four uniform draws (4, B) for area, shape and place -> (4, B): top, left, height, width in whole pixels."""
+        import torch
+
+        area = (self.scale_min + (1 - self.scale_min) * draws[0]) * height * width
+        shape = torch.exp((2 * draws[1] - 1) * math.log(self.ratio_max))
+        tall = (area / shape).sqrt().round().clamp(1, height)
+        wide = (area * shape).sqrt().round().clamp(1, width)
+        top = (draws[2] * (height - tall + 1)).floor()
+        left = (draws[3] * (width - wide + 1)).floor()
+        return torch.stack([top, left, tall, wide])
+
+    def batch(self, batch: Batch, at: Moment) -> Batch:
+        """x: (B, C, H, W) -> (B, C, H', W'), a part of its own from each image."""
+        import torch
+
+        height, width = batch.x.shape[2:]
+        size = sides(height, width, self.size) if self.size is not None else (height, width)
+        draws = torch.rand(4, len(batch.x), generator=at.stream("random_resized_crop"))
+        return batch._replace(x=cut(batch.x, self.boxes(draws, height, width), size, self.interpolation == "bicubic"))
