@@ -157,6 +157,10 @@ class Loss(Member):
         """criterion(logits (B, K), target): a scalar mean. The target is int64 (B,), or float (B, K) from a mixing trick."""
         raise NotImplementedError
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """What logits (N, K) that were trained with this loss say of the classes; rows sum to 1."""
+        return logits.softmax(dim=1)
+
 
 @dataclass(frozen=True)
 class Optimizer(Member):

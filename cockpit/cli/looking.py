@@ -9,6 +9,9 @@ import typer
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, only_json, say, show_json
 from cockpit.runs.directory import RunDir, find, list_runs, runs_root
 
+MORE = ("weights", "overfit_one_batch", "random_features", "lr_range", "noise_scale", "sharpness")
+"""The checks that take longer, by name; the engine has them."""
+
 
 @app.command()
 def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
@@ -84,16 +87,26 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
 
 
 @app.command()
-def check(recipe: RecipeArg, edits: SetOpt = None, allow_code: CodeOpt = False, json: JsonOpt = False) -> None:
+def check(
+    recipe: RecipeArg,
+    edits: SetOpt = None,
+    more: Annotated[str, typer.Option("--with", metavar="CHECKS", help=f"Longer checks: all, or {', '.join(MORE)}.")] = "",
+    allow_code: CodeOpt = False,
+    json: JsonOpt = False,
+) -> None:
     """Validate a recipe, build everything, look at the network before its first step; 1 if it is not ready to train."""
     from cockpit.recipe import load
 
+    wanted = MORE if more == "all" else tuple(more.replace(",", " ").split())
+    for name in wanted:
+        if name not in MORE:
+            raise BadInputError(f"--with: unknown check {name!r}; known: all, {', '.join(MORE)}")
     decoded = load(recipe, edits or ())
     from cockpit.engine.preflight import CheckError, preflight
 
     try:
         with only_json(json):
-            report = preflight(decoded, allow_code=allow_code)
+            report = preflight(decoded, allow_code=allow_code, wanted=wanted)
     except CheckError as error:
         raise BadInputError(str(error)) from error
     if json:

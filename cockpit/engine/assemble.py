@@ -1,6 +1,7 @@
 """From a recipe to a training that is ready for its first step."""
 
 import copy
+import hashlib
 from dataclasses import replace
 from functools import partial
 
@@ -117,8 +118,17 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         val=val,
         wiring=wiring,
         plain_criterion=recipe.loss.build(task),
+        root=wiring.root or weights_hash(model),
     )
     return job, loaded
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Short hash of the trained weights of a network."""
+    digest = hashlib.blake2b(digest_size=8)
+    for weight in model.parameters():
+        digest.update(weight.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _try_single(model: nn.Module, train: Feed, recipe: Recipe) -> None:
@@ -167,7 +177,11 @@ def chance_and_floor(job: Training, loaded: Loaded) -> tuple[float, float]:
     prior = shares.clamp(min=1e-6).log()[None]
     answers = range(job.task.classes)
     chance = sum(float(shares[answer]) * float(job.criterion(prior, torch.tensor([answer]))) for answer in answers)
+    return chance, floor_of(job)
 
+
+def floor_of(job: Training) -> float:
+    """The least loss that any answer can have: 0 for cross-entropy, more where label smoothing asks for doubt."""
     logits = torch.zeros(1, job.task.classes, requires_grad=True)
     search = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -179,4 +193,4 @@ def chance_and_floor(job: Training, loaded: Loaded) -> tuple[float, float]:
 
     search.step(closure)
     floor = float(job.criterion(logits.detach(), torch.tensor([0])))
-    return chance, floor if floor > 0.01 else 0.0
+    return floor if floor > 0.01 else 0.0

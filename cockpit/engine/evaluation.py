@@ -31,7 +31,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
     if job.wiring.uses("evaluate"):
         plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
-    scores = all_scores(job.recipe.score, val)
+    scores = all_scores(job.recipe, val)
     ranked = scores[job.recipe.score.card.name]
     rank = (ranked if job.recipe.score.higher_is_better else -ranked, -val.loss)
     improved = val.loss == val.loss and (job.best is None or rank > job.best)

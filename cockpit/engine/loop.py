@@ -1,8 +1,10 @@
 """The training loop. Its seams are drawn in `cockpit.seams`; no trick is named here."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +16,9 @@ from cockpit.engine.recorder import Left, Recorder
 from cockpit.engine.repeat import Mark, frozen_statistics
 from cockpit.engine.training import Training
 from cockpit.travel import Batch, Moment, Outcome
+
+if TYPE_CHECKING:
+    from cockpit.travel import Again
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def take_step(job: Training, places: Tensor, recorder: Recorder) -> None:
     at = job.moment()
     lr = job.set_lr(at)
     batches = job.batches(places, at)
-    again = partial(_again, job, batches, at, Mark(job.device) if job.looks_twice else None)
+    again = repeat_of(job, batches, at)
     seen = backward(job, batches, at)
     norm = job.gradients(at)
     job.update(again)
@@ -79,10 +84,15 @@ def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
     return Outcome(torch.stack(losses).sum() if len(losses) > 1 else losses[0], logits.detach())
 
 
-def _again(job: Training, batches: Sequence[Batch], at: Moment, mark: Mark | None) -> Tensor:
-    """The step's passes once more, where the weights now stand."""
-    assert mark is not None, "a trick that looks at a batch twice says so with `looks_twice`"
-    with torch.enable_grad(), mark.rewound(), frozen_statistics(job.model):
-        loss = backward(job, batches, at).loss
-    job.gradients(at, measure=False)
-    return loss
+def repeat_of(job: Training, batches: Sequence[Batch], at: Moment) -> Again:
+    """The passes that come next, to be made once more wherever the weights then stand."""
+    mark = Mark(job.device) if job.looks_twice else None
+
+    def again() -> Tensor:
+        assert mark is not None, "a trick that looks at a batch twice says so with the tag looks_twice"
+        with torch.enable_grad(), mark.rewound(), frozen_statistics(job.model):
+            loss = backward(job, batches, at).loss
+        job.gradients(at, measure=False)
+        return loss
+
+    return again

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cockpit.datasets.base import DataError, Places
 from cockpit.datasets.places import data_root
 from cockpit.engine.assemble import AssemblyError, assemble, started
+from cockpit.engine.checks import CHECKS, Found
 from cockpit.engine.device import DeviceError
 from cockpit.engine.evaluation import measure_start
 from cockpit.engine.words import told
@@ -29,12 +31,16 @@ class Report:
     measured: ev.Measured
     findings: tuple[ev.Flagged, ...]
     notes: tuple[str, ...]
+    more: tuple[Found, ...] = ()
+    """The checks that were asked for by name."""
 
     def plain(self) -> dict[str, Any]:
         """JSON data."""
         facts = self.started
         return {
-            "ok": math.isfinite(self.measured.loss) and not any(found.severity == "critical" for found in self.findings),
+            "ok": math.isfinite(self.measured.loss)
+            and not any(found.severity == "critical" for found in self.findings)
+            and all(found.ok for found in self.more),
             "data": dataclasses.asdict(facts.data),
             "device": facts.device,
             "precision": facts.precision,
@@ -48,6 +54,7 @@ class Report:
             "initial_accuracy": self.measured.accuracy,
             "flags": [{"id": f.id, "severity": f.severity, "headline": f.headline} for f in self.findings],
             "notes": list(self.notes),
+            "checks": [found.plain() for found in self.more],
         }
 
     def lines(self) -> list[str]:
@@ -63,15 +70,18 @@ class Report:
             *(f"note      {note}" for note in self.notes),
             *(f"{found.severity:<9} {found.id}: {found.headline}" for found in self.findings),
         ]
+        for check in self.more:
+            lines += [f"{check.name}: {check.headline}", *(f"  {line}" for line in check.lines)]
         return [*lines, "ready to train" if self.plain()["ok"] else "not ready: see above"]
 
 
-def preflight(recipe: Recipe, *, allow_code: bool = False) -> Report:
-    """Build everything and look once, without training. Raises CheckError."""
+def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str] = ()) -> Report:
+    """Build everything and look once, without training; `wanted` names checks that take longer. Raises CheckError."""
     try:
         job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
         begun = started(job, loaded)
         measured, _ = measure_start(job)
+        more = tuple(CHECKS[name](job) for name in wanted)
     except (AssemblyError, DataError, DeviceError) as error:
         raise CheckError(str(error)) from error
     except (Exception, SystemExit) as error:
@@ -80,4 +90,6 @@ def preflight(recipe: Recipe, *, allow_code: bool = False) -> Report:
         raise CheckError(f"model: {told(error)}") from error
     history = History(started=begun, measured=measured, recipe=to_tree(recipe))
     findings = Judge(recipe.flags.values(), history).start()
-    return Report(begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), (*loaded.notes, *cautions(recipe)))
+    return Report(
+        begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), (*loaded.notes, *cautions(recipe)), more
+    )

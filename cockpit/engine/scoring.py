@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed
 
 if TYPE_CHECKING:
-    from cockpit.families import Score
+    from cockpit.recipe import Recipe
     from cockpit.travel import Criterion
 
 
@@ -25,7 +26,7 @@ class Scores(NamedTuple):
     images: int
     largest_class_share: float
     """Share of the predictions that fall into the most predicted class."""
-    probabilities: Tensor
+    logits: Tensor
     """float (N, K), on the CPU."""
     labels: Tensor
     """int64 (N,), on the CPU."""
@@ -54,10 +55,15 @@ def score(model: nn.Module, feed: Feed, ids: Iterable[Tensor], criterion: Criter
         [torch.stack(losses).double().sum(), (guess == truth).sum().double(), counts.max().double()]
     ).tolist()
     images = len(truth)
-    return Scores(total / images, right / images, images, largest / images, logits.softmax(1).cpu(), truth.cpu())
+    return Scores(total / images, right / images, images, largest / images, logits.cpu(), truth.cpu())
 
 
-def all_scores(chosen: Score, seen: Scores) -> dict[str, float]:
-    """Every score of the catalogue by name, the chosen one with its knobs."""
+def all_scores(recipe: Recipe, seen: Scores) -> dict[str, float]:
+    """Every score of the catalogue by name, the chosen one with its knobs; those that these classes do not allow left out."""
+    chosen, probabilities = recipe.score, recipe.loss.probabilities(seen.logits)
     named = {name: card.cls() for name, card in family("score").items()} | {chosen.card.name: chosen}
-    return {name: score.measure(seen.probabilities, seen.labels) for name, score in named.items()}
+    scores = {}
+    for name, score in named.items():
+        with nullcontext() if score is chosen else suppress(ValueError):
+            scores[name] = score.measure(probabilities, seen.labels)
+    return scores

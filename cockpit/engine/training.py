@@ -41,6 +41,8 @@ class Training:
     val: Feed
     wiring: Wiring
     plain_criterion: Criterion
+    root: str
+    """Hash of the weights it started from; runs with one root may be averaged."""
     criterion: Criterion = field(init=False)
     objective: Objective = field(init=False)
     update: Callable[[Again], None] = field(init=False)
@@ -129,6 +131,11 @@ class Training:
         """The places of the clean probe: a fixed, random part of the training split."""
         order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "probe", 0))
         yield from order[:PROBE_IMAGES].to(self.device).split(256)
+
+    def clean_places(self, batches: int = 100) -> Iterator[Tensor]:
+        """Places of training images in a fixed random order: what batch norm statistics are taken from anew."""
+        order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "clean", 0))
+        yield from order.to(self.device).split(min(256, max(2, len(order))))[:batches]
 
     def val_places(self) -> Iterator[Tensor]:
         """The places of the whole validation split."""

@@ -54,6 +54,11 @@ class Wiring:
         """The network as the tricks made it."""
         return self.parts.model
 
+    @property
+    def root(self) -> str:
+        """The weights that a trick started the network from; empty where it starts from its own."""
+        return next((str(plug.root) for plug in self.plugs.values() if hasattr(plug, "root")), "")
+
     def through(self, seam: str, value: Any, *context: Any) -> Any:
         """Pass a value through the tricks on a seam."""
         for trick in self._seams[seam]:

@@ -1,0 +1,115 @@
+"""Commands over several finished runs: ensembles and soups. Both look at validation only; the test set stays sealed."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cockpit.cli.base import BadInputError, JsonOpt, NameOpt, RunsOpt, app, only_json, say, show_json
+from cockpit.runs.directory import RunDir, find, runs_root
+
+if TYPE_CHECKING:
+    from cockpit.engine.across.soup import Soup
+    from cockpit.engine.reopen import Reopened
+
+RunsArg = Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Finished runs: folders, ids, or unique prefixes.")]
+COMBINES = ("probabilities", "logits", "vote")
+
+
+@app.command()
+def ensemble(
+    members: RunsArg,
+    runs: RunsOpt = None,
+    combine: Annotated[str, typer.Option(help="What is averaged: probabilities, logits or vote.")] = "probabilities",
+    fit: Annotated[bool, typer.Option("--fit", help="Fit the members' weights on validation instead of equal ones.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Combine the outputs of several runs: members, their mean and the ensemble side by side, on validation."""
+    if combine not in COMBINES:
+        raise BadInputError(f"--combine: {combine!r} is none of {', '.join(COMBINES)}")
+    chosen: Any = combine
+    found = _find(members, runs)
+    from cockpit.engine.across import ensemble as across
+
+    with only_json(json):
+        report = _guarded(lambda: across.ensemble([across.voice(one) for one in _opened(found)], chosen, fit=fit))
+    if json:
+        show_json({**dataclasses.asdict(report), "combine": combine})
+        return
+    rows = [*report.members, report.mean, report.ensemble]
+    pad = max(len(row.name) for row in rows)
+    say(f"{'':<{pad}}  accuracy  log loss     ECE  parameters   on {report.images:,} validation images")
+    for row in rows:
+        say(f"{row.name:<{pad}}  {row.accuracy:8.2%}  {row.log_loss:8.4f}  {row.ece:6.3f}  {row.params:>10,}")
+    if fit:
+        say(
+            "weights  " + "  ".join(f"{weight:.3f}" for weight in report.weights) + "   fitted on the images they are scored on"
+        )
+    say(f"two members differ on {report.disagreement:.2%} of the images; the ensemble costs as much as all members together")
+
+
+@app.command()
+def soup(
+    members: RunsArg,
+    runs: RunsOpt = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Add a run only where validation does not suffer.")] = False,
+    any_root: Annotated[bool, typer.Option("--any-root", help="Average runs that share no start, to see it fail.")] = False,
+    name: NameOpt = None,
+    json: JsonOpt = False,
+) -> None:
+    """Average the weights of runs that were fine-tuned from one root; the soup becomes a run of its own."""
+    found = _find(members, runs)
+    from cockpit.engine.across import kept
+    from cockpit.engine.across import soup as across
+
+    def cook() -> "tuple[Soup, list[tuple[float, float]], RunDir]":
+        opened = _opened(found)
+        made = (across.greedy if greedy else across.uniform)(opened, any_root=any_root)
+        run = kept.keep(made, opened, runs_root(runs), name or "soup", sys.argv)
+        return made, across.line(opened), run
+
+    with only_json(json):
+        made, line, run = _guarded(cook)
+    if json:
+        tastes = {key: [*map(dataclasses.asdict, getattr(made, key))] for key in ("members", "tries")}
+        show_json({**tastes, "taste": dataclasses.asdict(made.taste), "line": line, "id": run.id, "dir": str(run.path)})
+        return
+    for one in made.members:
+        say(f"{one.members[0]}  {one.accuracy:.2%}  loss {one.loss:.4f}   alone")
+    for one in made.tries:
+        say(f"{'+'.join(one.members)}  {one.accuracy:.2%}  loss {one.loss:.4f}   tried")
+    say("between the first two, from one to the other: " + "  ".join(f"{accuracy:.2%}" for _, accuracy in line))
+    say(f"soup of {len(made.taste.members)}: {made.taste.accuracy:.2%} on validation, kept as run {run.id}")
+
+
+def _find(names: Sequence[str], runs: Path | None) -> list[RunDir]:
+    found = [find(runs_root(runs), name) for name in names]
+    if len({run.path for run in found}) < 2:
+        raise BadInputError("say at least two different runs; `cockpit runs` lists them")
+    return found
+
+
+def _opened(found: Sequence[RunDir]) -> "list[Reopened]":
+    from cockpit.engine.reopen import ReopenError, reopen
+
+    opened = []
+    for run in found:
+        try:
+            opened.append(reopen(run))
+        except ReopenError as error:
+            raise ReopenError(f"run {run.id} ({run.name}): {error}") from error
+    return opened
+
+
+def _guarded(work: Any) -> Any:
+    """The result of some work, its known faults as bad input."""
+    from cockpit.engine.across.ensemble import AcrossError
+    from cockpit.engine.reopen import ReopenError
+
+    try:
+        return work()
+    except (AcrossError, ReopenError) as error:
+        raise BadInputError(str(error)) from error

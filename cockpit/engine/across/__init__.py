@@ -1,0 +1,1 @@
+"""What is done with several finished runs at once: ensembles, soups, comparisons over seeds. Chosen on validation only."""

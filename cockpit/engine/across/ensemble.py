@@ -1,0 +1,147 @@
+"""Explicit ensembling: the outputs of several networks combined, beside those of each (Hansen & Salamon 1990;
+Lakshminarayanan et al. 2017, arXiv 1612.01474).
+
+Members may be of any structure. Each keeps its own standardisation and test-time tricks; all must see the same validation
+images and name the same classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cockpit.catalog import family
+from cockpit.engine.reopen import Reopened
+from cockpit.runs.directory import RunDir
+
+Combine = Literal["probabilities", "logits", "vote"]
+
+
+class AcrossError(Exception):
+    """Runs that cannot be put together; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One member on validation."""
+
+    run: RunDir
+    logits: Tensor
+    """float (N, K)."""
+    probabilities: Tensor
+    labels: Tensor
+    """int64 (N,)."""
+    split: str
+    """Hash of the validation images and labels in their order."""
+    classes: tuple[str, ...]
+    params: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the report."""
+
+    name: str
+    accuracy: float
+    log_loss: float
+    ece: float
+    params: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Members, their mean, and the ensemble, on validation."""
+
+    members: tuple[Row, ...]
+    mean: Row
+    ensemble: Row
+    weights: tuple[float, ...]
+    disagreement: float
+    """Mean over pairs of members of the share of images that they answer differently."""
+    images: int
+
+
+def voice(member: Reopened) -> Voice:
+    """Ask one network about the validation images."""
+    seen = member.validate()
+    data = member.job.val
+    digest = hashlib.blake2b(data.pixels.cpu().numpy().tobytes() + data.labels.cpu().numpy().tobytes(), digest_size=16)
+    return Voice(
+        run=member.run,
+        logits=seen.logits,
+        probabilities=member.job.recipe.loss.probabilities(seen.logits),
+        labels=seen.labels,
+        split=digest.hexdigest(),
+        classes=member.loaded.classes,
+        params=sum(weight.numel() for weight in member.job.model.parameters()),
+    )
+
+
+def check(voices: Sequence[Voice]) -> None:
+    """Raise AcrossError where members cannot be compared."""
+    first = voices[0]
+    for other in voices[1:]:
+        names = f"{first.run.id} and {other.run.id}"
+        if other.classes != first.classes:
+            raise AcrossError(f"runs {names} do not name the same classes in the same order")
+        if other.split != first.split:
+            raise AcrossError(
+                f"runs {names} have different validation images, so one may have trained on the other's; "
+                "give both the same data, data.val and data.split_seed"
+            )
+
+
+def combined(voices: Sequence[Voice], combine: Combine, weights: Sequence[float]) -> Tensor:
+    """Probabilities (N, K) of the ensemble. Ties of a vote go to the larger mean probability."""
+    share = torch.tensor(weights, dtype=torch.float64).view(-1, 1, 1)
+    probabilities = torch.stack([one.probabilities.double() for one in voices])
+    if combine == "logits":
+        return (share * torch.stack([one.logits.double().log_softmax(1) for one in voices])).sum(0).softmax(1)
+    mean = (share * probabilities).sum(0)
+    if combine == "probabilities":
+        return mean
+    votes = torch.nn.functional.one_hot(probabilities.argmax(2), probabilities.shape[2]).double()
+    tally = (share * votes).sum(0) + 1e-6 * mean
+    return tally / tally.sum(1, keepdim=True)
+
+
+def fitted(voices: Sequence[Voice], steps: int = 200) -> tuple[float, ...]:
+    """Weights that minimise the log loss of the mixture on validation, by expectation maximisation (they sum to 1)."""
+    right = torch.stack([one.probabilities.double().gather(1, one.labels[:, None])[:, 0] for one in voices])
+    weights = torch.full((len(voices), 1), 1 / len(voices), dtype=torch.float64)
+    for _ in range(steps):
+        blamed = weights * right.clamp(min=1e-12)
+        weights = (blamed / blamed.sum(0)).mean(1, keepdim=True)
+    return tuple(weights[:, 0].tolist())
+
+
+def ensemble(voices: Sequence[Voice], combine: Combine = "probabilities", *, fit: bool = False) -> Report:
+    """Score members and ensemble. Raises AcrossError where they cannot be compared."""
+    check(voices)
+    weights = fitted(voices) if fit else (1 / len(voices),) * len(voices)
+    labels = voices[0].labels
+    rows = [_row(f"{one.run.name} {one.run.id}", one.probabilities, labels, one.params) for one in voices]
+    params = sum(row.params for row in rows)
+    together = _row("ensemble", combined(voices, combine, weights), labels, params)
+    accuracy, log_loss, ece = (sum(values) / len(rows) for values in zip(*map(_numbers, rows), strict=True))
+    mean = Row("mean member", accuracy, log_loss, ece, params // len(rows))
+    guesses = [one.probabilities.argmax(1) for one in voices]
+    apart = [float((one != two).double().mean()) for one, two in combinations(guesses, 2)]
+    return Report(tuple(rows), mean, together, weights, sum(apart) / max(1, len(apart)), len(labels))
+
+
+def _numbers(row: Row) -> tuple[float, float, float]:
+    return row.accuracy, row.log_loss, row.ece
+
+
+def _row(name: str, probabilities: Tensor, labels: Tensor, params: int) -> Row:
+    accuracy, log_loss, ece = (
+        family("score")[each].cls().measure(probabilities, labels) for each in ("accuracy", "log_loss", "ece")
+    )
+    return Row(name, accuracy, log_loss, ece, params)

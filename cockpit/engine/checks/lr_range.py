@@ -1,0 +1,86 @@
+"""The learning-rate range test: ordinary steps of the recipe under a rate that grows geometrically (Smith 2017,
+arXiv 1506.01186). What it suggests holds for the first steps; a rate that starts well may fail later.
+"""
+
+import math
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from cockpit.engine.checks.found import Found
+from cockpit.engine.checks.untouched import untouched
+from cockpit.engine.loop import backward, repeat_of
+from cockpit.engine.training import Training
+
+SMOOTHING = 0.95
+HOPELESS = 4.0
+"""The sweep ends where the smoothed loss is this many times its least."""
+
+
+def lr_range(job: Training, *, low: float = 1e-6, high: float = 10.0, steps: int = 100) -> Found:
+    """Sweep the learning rate from low to high over so many steps."""
+    if "no_lr" in job.recipe.optimizer.contract:
+        return Found("lr_range", True, f"{job.recipe.optimizer.card.name} finds its own learning rate: nothing to sweep")
+    with untouched(job):
+        curve = list(_sweep(job, low, high, steps))
+    steepest, ceiling = suggested(curve)
+    now = job.recipe.optimizer.lr
+    if not math.isfinite(steepest):
+        return Found("lr_range", False, "the loss did not fall at any learning rate", curve=tuple(curve), axes=AXES)
+    words = (
+        f"falls fastest at {steepest:.2g}, lowest at {ceiling:.2g}: try {min(steepest, ceiling / 10):.1g} to {ceiling / 3:.1g}"
+    )
+    verdict = f"; the recipe's {now:.2g} lies beyond" if now > ceiling else f"; the recipe has {now:.2g}"
+    numbers = {"steepest": steepest, "ceiling": ceiling, "now": now}
+    return Found("lr_range", now <= ceiling, f"the loss {words}{verdict}", (), numbers, tuple(curve), AXES)
+
+
+AXES = ("learning rate", "smoothed loss")
+
+
+def _sweep(job: Training, low: float, high: float, steps: int) -> Iterator[tuple[float, float]]:
+    """(rate, smoothed loss) at each step, the bias of the young average taken out."""
+    mean, least = 0.0, math.inf
+    job.model.train()
+    for number, places in zip(range(steps), _endless(job), strict=False):
+        rate = low * (high / low) ** (number / (steps - 1))
+        loss = _step(job, places, rate)
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        smooth = mean / (1 - SMOOTHING ** (number + 1))
+        least = min(least, smooth)
+        if not math.isfinite(loss) or smooth > HOPELESS * least:
+            return
+        yield rate, smooth
+
+
+def _endless(job: Training) -> Iterator[Tensor]:
+    while True:
+        yield from job.rest_of_epoch()
+        job.step = job.step % job.total_steps
+
+
+def _step(job: Training, places: Tensor, rate: float) -> float:
+    """One step of the recipe at a rate of ours; returns its loss."""
+    at = job.moment()
+    for group in job.optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+    batches = job.batches(places, at)
+    again = repeat_of(job, batches, at)
+    loss = float(backward(job, batches, at).loss)
+    job.gradients(at)
+    job.update(again)
+    job.probe.after()
+    job.wiring.through("weights", job.model, at)
+    job.step = (job.step + 1) % job.total_steps
+    return loss
+
+
+def suggested(curve: list[tuple[float, float]]) -> tuple[float, float]:
+    """The rate at which the loss falls steepest per decade, and the one at its least; nan where it never fell."""
+    inner = range(max(1, len(curve) // 10), len(curve) - 5)
+    falls = [(math.log(curve[i][0] / curve[i - 1][0]), curve[i][1] - curve[i - 1][1], curve[i][0]) for i in inner]
+    if not falls:
+        return math.nan, math.nan
+    slope, rate = min((change / decade, rate) for decade, change, rate in falls)
+    least = min(curve, key=lambda point: point[1])[0]
+    return (rate, least) if slope < 0 else (math.nan, math.nan)

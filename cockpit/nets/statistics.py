@@ -1,0 +1,28 @@
+"""Batch norm statistics taken anew, for weights that no batch has passed through (Izmailov et al. 2018, arXiv 1803.05407)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def refresh_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics of every batch norm to the plain mean over some batches of clean training images.
+
+    `batches`: standardised (B, C, H, W). The network is left in evaluation mode; one without batch norm is left alone.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    try:
+        for x in batches if norms else ():
+            model(x)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
