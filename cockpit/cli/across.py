@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cockpit.cli.base import BadInputError, JsonOpt, NameOpt, RunsOpt, app, only_json, say, show_json
+from cockpit.cli.base import BadInputError, JsonOpt, NameOpt, RunsOpt, app, guarded, only_json, say, show_json
 from cockpit.runs.directory import RunDir, find, runs_root
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def ensemble(
     from cockpit.engine.across import ensemble as across
 
     with only_json(json):
-        report = _guarded(lambda: across.ensemble([across.voice(one) for one in _opened(found)], chosen, fit=fit))
+        report = guarded(lambda: across.ensemble([across.voice(one) for one in _opened(found)], chosen, fit=fit))
     if json:
         show_json({**dataclasses.asdict(report), "combine": combine})
         return
@@ -72,7 +72,7 @@ def soup(
         return made, across.line(opened), run
 
     with only_json(json):
-        made, line, run = _guarded(cook)
+        made, line, run = guarded(cook)
     if json:
         tastes = {key: [*map(dataclasses.asdict, getattr(made, key))] for key in ("members", "tries")}
         show_json({**tastes, "taste": dataclasses.asdict(made.taste), "line": line, "id": run.id, "dir": str(run.path)})
@@ -102,14 +102,3 @@ def _opened(found: Sequence[RunDir]) -> "list[Reopened]":
         except ReopenError as error:
             raise ReopenError(f"run {run.id} ({run.name}): {error}") from error
     return opened
-
-
-def _guarded(work: Any) -> Any:
-    """The result of some work, its known faults as bad input."""
-    from cockpit.engine.across.ensemble import AcrossError
-    from cockpit.engine.reopen import ReopenError
-
-    try:
-        return work()
-    except (AcrossError, ReopenError) as error:
-        raise BadInputError(str(error)) from error

@@ -3,15 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
 from cockpit.datasets.words import printable
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="cockpit",
@@ -73,6 +75,19 @@ def words() -> Iterator[None]:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except MemoryError as error:
         fail(f"this machine has not enough memory: {error}")
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """The result of some work of the engine, its known faults as bad input."""
+    try:
+        return work()
+    except Exception as error:
+        from cockpit.host.flight import expected
+
+        sentence = expected(error)
+        if not sentence:
+            raise
+        raise BadInputError(sentence) from error
 
 
 def fail(sentences: str, code: int = 2) -> None:

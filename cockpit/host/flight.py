@@ -126,14 +126,18 @@ def expected(error: BaseException) -> str:
     import torch
 
     from cockpit.datasets.base import DataError
+    from cockpit.engine.across.ensemble import AcrossError
     from cockpit.engine.assemble import AssemblyError
     from cockpit.engine.checkpoints import CheckpointError
     from cockpit.engine.device import DeviceError
     from cockpit.engine.logbook import NonFiniteLossError
+    from cockpit.engine.reopen import ReopenError
 
     if isinstance(error, torch.OutOfMemoryError):
         return "the device ran out of memory; a smaller train.batch_size or model needs less"
     if isinstance(error, MemoryError):
         return f"this machine has not enough memory: {error}"
-    ours = AssemblyError | DataError | DeviceError | CheckpointError | RecipeError | NonFiniteLossError
+    ours = (
+        AssemblyError | AcrossError | CheckpointError | DataError | DeviceError | NonFiniteLossError | RecipeError | ReopenError
+    )
     return str(error) if isinstance(error, ours) else ""
