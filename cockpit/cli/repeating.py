@@ -1,0 +1,84 @@
+"""`cockpit repeat`: one recipe over several seeds, alone or against a changed one, compared seed by seed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, only_json, say, show_json
+from cockpit.runs.paired import Mean, mean_of, paired
+
+AgainstOpt = Annotated[
+    list[str] | None, typer.Option("--against", metavar="KEY=VALUE", help="Train each seed with this change too, and compare.")
+]
+
+
+@app.command()
+def repeat(
+    recipe: RecipeArg,
+    edits: SetOpt = None,
+    against: AgainstOpt = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many seeds, from the recipe's own upwards.")] = 5,
+    runs: RunsOpt = None,
+    allow_code: CodeOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Train a recipe from several seeds: best validation score, spread, and the paired difference a change makes."""
+    from cockpit.recipe import load
+
+    first = load(recipe, edits or ()).seed
+    variants = {"recipe": list(edits or ()), **({"changed": [*(edits or ()), *against]} if against else {})}
+    for change in variants.values():
+        load(recipe, change)  # all that is wrong is said before anything trains
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
+    with only_json(json):
+        for seed in range(first, first + seeds):
+            for name, change in variants.items():
+                results[name].append(
+                    _one(recipe, [*change, f"seed={seed}"], runs, f"{Path(recipe).stem}_{name}_s{seed}", allow_code)
+                )
+    if json:
+        show_json(
+            {"runs": results, **{name: vars(mean_of(_scores(rows))) for name, rows in results.items()}, **_difference(results)}
+        )
+        return
+    for name, rows in results.items():
+        say(f"{name:<9} {_words(mean_of(_scores(rows)))}   {' '.join(f'{score:.2%}' for score in _scores(rows))}")
+    if against:
+        gain = paired(_scores(results["recipe"]), _scores(results["changed"]))
+        verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
+        say(f"{' '.join(against)}: {gain.mean:+.2%} ± {gain.half:.2%} (95 %, {seeds} paired seeds){verdict}")
+    say(f"all together: cockpit ensemble {' '.join(row['id'] for rows in results.values() for row in rows)}")
+
+
+def _one(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
+    """Train one run in the foreground. BadInputError where it did not finish."""
+    from cockpit.cli.flying import prepare
+    from cockpit.host.host import Host
+    from cockpit.runs.summary import summarise
+
+    run = prepare(recipe, edits, runs, name, allow_code)
+    print(f"{name} · run {run.id}", file=sys.stderr, flush=True)
+    host = Host(run, say=lambda text: None)
+    host.catch_signals()
+    end = host.run()
+    summary = summarise(run)
+    if end.state != "finished" or not summary["best"]:
+        raise BadInputError(f"run {run.id} ({name}) ended as {end.state}: {end.reason or 'on request'}")
+    return {"id": run.id, "name": name, "score": summary["best"]["val_accuracy"], "seconds": summary["seconds"]}
+
+
+def _scores(rows: list[dict[str, Any]]) -> list[float]:
+    return [row["score"] for row in rows]
+
+
+def _words(mean: Mean) -> str:
+    spread = f" ± {mean.half:.2%} (95 %), std {mean.std:.2%}" if mean.count > 1 else ""
+    return f"{mean.mean:.2%}{spread}"
+
+
+def _difference(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    if "changed" not in results:
+        return {}
+    return {"difference": vars(paired(_scores(results["recipe"]), _scores(results["changed"])))}
