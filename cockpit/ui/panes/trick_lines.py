@@ -57,14 +57,16 @@ def card_lines(row: TrickRow) -> Content:
     return Content("\n").join(said)
 
 
-def full_card(card: Card, row: TrickRow) -> Content:
-    """Everything a card says."""
+def full_card(card: Card, row: TrickRow, drawn: str = "") -> Content:
+    """Everything a card says, and its curve where it has one."""
     paragraphs = [Content.styled(clean(card.summary), "bold")]
     if card.details:
         paragraphs.append(Content(" ".join(map(clean, card.details.split("\n")))))
     for word, text in (("When to try it", card.when), ("Beware", card.beware), ("Source", card.source)):
         if text:
             paragraphs.append(Content.assemble((f"{word}  ", "bold $accent"), clean(text)))
+    if drawn:
+        paragraphs.append(Content(drawn))
     if card.slide:
         paragraphs.append(Content.styled(f"On the slide  {clean(card.slide)}", "italic $foreground 60%"))
     for name, word in row.cautions:

@@ -40,6 +40,7 @@ ALLOWED: dict[str, Callable[[View], bool]] = {
     "vault": lambda view: not view.ready and view.state not in ("new", "starting"),
     "resume": lambda view: view.state in ("stopped", "interrupted", "failed", "lost"),
     "new_run": lambda view: not view.ready and not view.live,
+    "inspect": lambda view: view.ready or view.state not in ("new", "starting"),
 }
 """Action -> whether a view allows it; the others always do."""
 
@@ -55,6 +56,8 @@ class CockpitScreen(Orders):
         Binding("n", "new_run", "New run", tooltip="A new run from this recipe and the edits that wait"),
         *(Binding(key, f"page({page!r})", page.capitalize(), show=page in SHOWN) for page, key in PAGES.items()),
         Binding("x", "rates", "Next rate", show=False, tooltip="Small plot: lr, gradient norm, update ratio, speed"),
+        Binding("b", "inspect('batch')", "Batch", show=False, tooltip="See the next training batch as the tricks leave it"),
+        Binding("k", "inspect", "Checks", tooltip="A closer look: checks before training, weights, noise, sharpness"),
         Binding("c", "checkpoint", "Save", tooltip="Write a checkpoint now"),
         Binding("d", "detach", "Detach", tooltip="Leave this screen; the run goes on"),
         Binding("s", "stop", "Stop", tooltip="Stop the run with a checkpoint"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
@@ -11,6 +12,7 @@ from cockpit import catalog
 from cockpit.cards import Knob
 from cockpit.runs.events import Commanded, Edited, Ended, Flagged
 from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
+from cockpit.ui.model.card_curve import drawing
 from cockpit.ui.model.findings import orders
 from cockpit.ui.model.tricks import TrickRow
 from cockpit.ui.model.words import STATES, clean
@@ -18,6 +20,7 @@ from cockpit.ui.panes.flags import FlagsPane
 from cockpit.ui.panes.trick_lines import full_card, knobs_for
 from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.screens import questions
+from cockpit.ui.screens.inspection import Inspection
 from cockpit.ui.screens.knobs import KnobForm
 from cockpit.ui.screens.member import ChooseMember
 from cockpit.ui.screens.reading import Reading
@@ -84,7 +87,7 @@ class Orders(Screen[None]):
         if message.want == "card":
             card = row.card
             if card:
-                self.app.push_screen(Reading(f"{card.family} · {card.name}", full_card(card, row)))
+                self.app.push_screen(Reading(f"{card.family} · {card.name}", full_card(card, row, self._drawing(row))))
         elif message.want == "knobs":
             self._edit_knobs(row)
         elif row.toggle:
@@ -93,6 +96,15 @@ class Orders(Screen[None]):
             self._edit_knobs(row)
         else:
             self._choose(row, row.card.family)
+
+    def _drawing(self, row: TrickRow) -> str:
+        """The curve of an activation or a schedule as the recipe sets it."""
+        recipe = self.helm.later
+        if recipe is None or row.toggle or row.card is None:
+            return ""
+        started = self.helm.reader.history.started if self.helm.reader else None
+        trick = attrgetter(row.path)(recipe)
+        return drawing(trick, recipe, started.steps_per_epoch if started else None)
 
     def _edit_knobs(self, row: TrickRow) -> None:
         if not row.knobs:
@@ -164,6 +176,11 @@ class Orders(Screen[None]):
     def action_new_run(self) -> None:
         """A new draft from this run's recipe and the edits that wait."""
         self.app.open_draft(self.helm, [])
+
+    def action_inspect(self, first: str = "") -> None:
+        """A closer look at the next batch or the network."""
+        if self.helm.now is not None:
+            self.app.push_screen(Inspection(self.helm, first))
 
     def action_detach(self) -> None:
         """Leave; the run goes on."""
