@@ -44,6 +44,9 @@ def shown(net: nn.Module, look: Callable[[nn.Module, Tensor], Tensor]) -> nn.Mod
         def named_modules(self, *args: Any, **settings: Any) -> Iterator[tuple[str, nn.Module]]:
             yield from self.net.named_modules(*args, **settings)
 
+        def get_submodule(self, target: str) -> nn.Module:
+            return self.net.get_submodule(target)
+
         def state_dict(self, *args: Any, **settings: Any) -> Any:
             return self.net.state_dict(*args, **settings)
 
