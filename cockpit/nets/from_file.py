@@ -8,10 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from cockpit.nets.layers import MakeActivation, MakeNorm
+from cockpit.nets.outputs import answer, check_output
 from cockpit.travel import Task
 
 
@@ -34,7 +34,7 @@ def from_file(path: str, factory: str, task: Task, activation: MakeActivation, n
     net = make(**_accepted(make, offered))
     if not isinstance(net, nn.Module):
         raise ValueError(f"{factory} in {path} returned {type(net).__name__}; it must return a torch.nn.Module")
-    _check_output(net, task, f"{factory} in {path}")
+    check_output(answer(net, task), task, f"{factory} in {path}")
     return net
 
 
@@ -72,15 +72,3 @@ def _accepted(make: Callable[..., Any], offered: dict[str, Any]) -> dict[str, An
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return offered
     return {name: value for name, value in offered.items() if name in parameters}
-
-
-@torch.no_grad()
-def _check_output(net: nn.Module, task: Task, name: str) -> None:
-    """Two images through the network, in evaluation mode, as it would be scored."""
-    training = net.training
-    output = net.eval()(torch.zeros(2, task.channels, task.height, task.width))
-    net.train(training)
-    shape = tuple(getattr(output, "shape", ()))
-    if shape != (2, task.classes):
-        said = f"shape {shape}" if shape else type(output).__name__
-        raise ValueError(f"{name} turns 2 images into {said}; for {task.classes} classes it must be {(2, task.classes)}")

@@ -1,10 +1,11 @@
 """Residual networks with a stem for small images: one 3x3 convolution at stride 1 and no pooling before the first block.
 
 He et al. 2016, arXiv 1512.03385. Depths 18, 34 and 50 are the paper's ImageNet networks, 20 is its CIFAR network; every
-shortcut that changes shape is a 1x1 convolution (the paper's option B).
+shortcut that changes shape is a 1x1 convolution (the paper's option B). The paper's own stem is at hand for large images.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -69,16 +70,29 @@ def residual(
     return Residual(sequence(branch), shortcut, activation()), outputs
 
 
+def then(name: str, after: nn.Module, act: nn.Module) -> dict[str, nn.Module]:
+    """A norm and an activation that stand apart from their layer; a norm that does nothing is left out."""
+    parts = {} if isinstance(after, nn.Identity) else {f"{name}_norm": after}
+    return {**parts, f"{name}_act": act}
+
+
 def scaled(channels: int, factor: float) -> int:
     """Channels times a factor, as a multiple of 8 where the factor is not 1."""
     return channels if factor == 1 else max(8, round(channels * factor / 8) * 8)
 
 
-def resnet(task: Task, depth: int, width: float, activation: MakeActivation, norm: MakeNorm) -> nn.Sequential:
+Stem = Literal["small", "imagenet"]
+"""One 3x3 convolution, or a 7x7 one and a pooling that each halve the map."""
+
+
+def resnet(task: Task, depth: int, width: float, stem: Stem, activation: MakeActivation, norm: MakeNorm) -> nn.Sequential:
     """Stem, stages of residual blocks, the mean over the map, head. Any image size."""
     plan = PLANS[depth]
     inputs = scaled(plan.width, width)
-    layers = unit("conv1", *conv(task.channels, inputs, norm), activation())
+    kernel, stride = (3, 1) if stem == "small" else (7, 2)
+    layers = unit("conv1", *conv(task.channels, inputs, norm, kernel, stride), activation())
+    if stem == "imagenet":
+        layers["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
     for stage, blocks in enumerate(plan.blocks):
         inner = scaled(plan.width * 2**stage, width)
         for number in range(blocks):

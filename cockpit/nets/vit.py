@@ -4,6 +4,7 @@ Dosovitskiy et al. 2021, arXiv 2010.11929.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,26 +99,45 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Images of one size to logits."""
+    """Images of one size to logits.
 
-    def __init__(self, task: Task, shape: Shape, activation: MakeActivation, norm: MakeNorm) -> None:
+    `block` makes the encoder blocks, (B, N, dim) -> (B, N, dim), where they are not to be `Block`; `extra` is the number of
+    learned tokens before those of the patches, where it is not to be one for pool token and none for pool avg.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        shape: Shape,
+        activation: MakeActivation,
+        norm: MakeNorm,
+        *,
+        block: Callable[[], nn.Module] | None = None,
+        extra: int | None = None,
+    ) -> None:
         super().__init__()
-        patches, extra = shape.tokens(task), int(shape.pool == "token")
+        patches, extra = shape.tokens(task), int(shape.pool == "token") if extra is None else extra
+        make = block or (lambda: Block(shape, activation, norm))
         self.patches = nn.Conv2d(task.channels, shape.dim, shape.patch, stride=shape.patch)
-        self.token = nn.Parameter(torch.empty(1, 1, shape.dim)) if extra else None
+        self.token = nn.Parameter(torch.empty(1, extra, shape.dim)) if extra else None
         self.position = nn.Parameter(torch.empty(1, patches + extra, shape.dim))
-        self.blocks = nn.Sequential(*(Block(shape, activation, norm) for _ in range(shape.depth)))
+        self.blocks = nn.Sequential(*(make() for _ in range(shape.depth)))
         self.norm = TokenNorm(norm(shape.dim, spatial=False))
         self.head = nn.Linear(shape.dim, task.classes)
         for embedding in (self.token, self.position):
             if embedding is not None:
                 nn.init.trunc_normal_(embedding, std=TOKEN_STD)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, classes)."""
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, N, dim): the tokens as they leave the last norm."""
         tokens = self.patches(x).flatten(2).transpose(1, 2)
         if self.token is not None:
             tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], dim=1)
-        encoded = self.norm(self.blocks(tokens + self.position))
+        encoded: Tensor = self.norm(self.blocks(tokens + self.position))
+        return encoded
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        encoded = self.encode(x)
         logits: Tensor = self.head(encoded.mean(dim=1) if self.token is None else encoded[:, 0])
         return logits
