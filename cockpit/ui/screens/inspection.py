@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
@@ -12,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
 
 from cockpit.ui.asking import QuestionError, ask
 from cockpit.ui.panes.sights import finding, thumbnails
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from cockpit.ui.app import CockpitApp
     from cockpit.ui.helm import Helm
 
+Answer = Callable[[int], Content]
+"""What to show, for a width."""
 BATCH = ("batch", "the next training batch, as the tricks leave it")
 OF_RECIPE = (
     ("weights", "weights and signal of every layer, before training"),
@@ -75,25 +80,36 @@ class Inspection(ModalScreen[None]):
     def _look(self, name: str) -> None:
         listed = self.query_one(OptionList)
         listed.highlighted = listed.get_option_index(name)
-        self._show(Content.styled(f"{name}: looking; torch takes a few seconds to come up …", "$foreground 60%"))
+        self._show(lambda _: Content.styled(f"{name}: looking; torch takes a few seconds to come up …", "$foreground 60%"))
         self.run_worker(lambda: self._ask(name), thread=True, exclusive=True, group="look")
 
     def _ask(self, name: str) -> None:
-        """In a thread: ask, then show."""
-        consent = self.app.allow_code
-        width = max(20, self.query_one(VerticalScroll).size.width - 2)
+        """In a thread: ask, then show, unless something else was asked for meanwhile."""
+        worker = get_current_worker()
         try:
-            if name == BATCH[0]:
-                seen: Any = ask(self._helm, "preview", "--count", "12", allow_code=consent)
-                answer = thumbnails(seen, width, colours=not os.environ.get("NO_COLOR"))
-            else:
-                command = "examine" if self._helm.run else "check"
-                report = ask(self._helm, command, "--with", name, allow_code=consent)
-                answer = Content("\n\n").join(finding(found, width) for found in report["checks"])
+            answer = self._answer(name)
         except QuestionError as error:
-            answer = Content.styled(str(error), "$text-error")
-        self.app.call_from_thread(self._show, answer)
+            answer = partial(_fault, str(error))
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._show, answer)
 
-    def _show(self, answer: Content) -> None:
+    def _answer(self, name: str) -> Answer:
+        consent = self.app.allow_code
+        if name == BATCH[0]:
+            seen = ask(self._helm, "preview", "--count", "12", allow_code=consent)
+            return partial(thumbnails, seen, colours=not os.environ.get("NO_COLOR"))
+        report = ask(self._helm, "examine" if self._helm.run else "check", "--with", name, allow_code=consent)
+        return partial(_findings, report["checks"])
+
+    def _show(self, answer: Answer) -> None:
         if self.is_mounted:
-            self.query_one(".answer", Static).update(answer)
+            width = self.query_one(VerticalScroll).size.width or self.size.width
+            self.query_one(".answer", Static).update(answer(max(20, width - 2)))
+
+
+def _findings(found: list[dict[str, Any]], width: int) -> Content:
+    return Content("\n\n").join(finding(each, width) for each in found)
+
+
+def _fault(text: str, width: int) -> Content:
+    return Content.styled(text, "$text-error")
