@@ -111,5 +111,5 @@ def _findings(found: list[dict[str, Any]], width: int) -> Content:
     return Content("\n\n").join(finding(each, width) for each in found)
 
 
-def _fault(text: str, width: int) -> Content:
+def _fault(text: str, _: int) -> Content:
     return Content.styled(text, "$text-error")
