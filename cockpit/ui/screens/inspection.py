@@ -70,7 +70,7 @@ class Inspection(ModalScreen[None]):
         """Ready; the first look may have been chosen by its key."""
         self.query_one(OptionList).focus()
         if self._first:
-            self._look(self._first)
+            self.call_after_refresh(self._look, self._first)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Look."""
