@@ -22,16 +22,21 @@ class MakeNorm(Protocol):
 def conv(
     inputs: int, outputs: int, norm: MakeNorm, kernel: int = 3, stride: int = 1, padding: int | None = None
 ) -> tuple[nn.Conv2d, nn.Module]:
-    """A convolution and its norm, which stands in for the bias where there is one. The padding keeps the size at stride 1."""
+    """A convolution and its norm, whose shift stands in for the bias. The padding keeps the size at stride 1."""
     after = norm(outputs, spatial=True)
     around = kernel // 2 if padding is None else padding
-    return nn.Conv2d(inputs, outputs, kernel, stride, around, bias=isinstance(after, nn.Identity)), after
+    return nn.Conv2d(inputs, outputs, kernel, stride, around, bias=not shifts(after)), after
 
 
 def linear(inputs: int, outputs: int, norm: MakeNorm) -> tuple[nn.Linear, nn.Module]:
-    """A linear layer and its norm, which stands in for the bias where there is one."""
+    """A linear layer and its norm, whose shift stands in for the bias."""
     after = norm(outputs, spatial=False)
-    return nn.Linear(inputs, outputs, bias=isinstance(after, nn.Identity)), after
+    return nn.Linear(inputs, outputs, bias=not shifts(after)), after
+
+
+def shifts(norm: nn.Module) -> bool:
+    """Whether a norm adds a bias of its own: no norm, rms and lrn do not."""
+    return getattr(norm, "bias", None) is not None
 
 
 def unit(name: str, layer: nn.Module, after: nn.Module, act: nn.Module | None = None) -> dict[str, nn.Module]:
