@@ -14,7 +14,6 @@ from cockpit.tricks.dropout import Dropout
 from cockpit.tricks.early_stopping import EarlyStopping
 from cockpit.tricks.grad_clip import GradClip
 from cockpit.tricks.label_smoothing import LabelSmoothing
-from cockpit.tricks.mixup import Mixup
 from cockpit.tricks.no_decay_1d import NoDecay1d
 from cockpit.tricks.weight_ema import WeightEma
 
@@ -37,34 +36,6 @@ def test_label_smoothing_is_that_of_torch():
     torch.testing.assert_close(ours(logits, hard), functional.cross_entropy(logits, hard, label_smoothing=0.1))
     soft = torch.softmax(torch.randn(16, 10), 1)
     torch.testing.assert_close(ours(logits, soft), functional.cross_entropy(logits, soft, label_smoothing=0.1))
-
-
-@pytest.mark.parametrize("per", ["batch", "sample"])
-def test_mixup_blends_images_and_labels_by_one_weight(per):
-    plain = batch()
-    # The images carry their own class in every pixel, so the label weights can be read off the pixels.
-    coded = plain._replace(x=functional.one_hot(plain.y, 10).float().view(-1, 10, 1, 1).expand(-1, 10, 2, 2))
-    mixed = Mixup(alpha=1.0, per=per).batch(coded, at())
-    torch.testing.assert_close(mixed.x[:, :, 0, 0], mixed.y)
-    torch.testing.assert_close(mixed.y.sum(1), torch.ones(64))
-    shares = {round(float(top), 4) for top in mixed.y.max(1).values if top < 0.999}
-    assert len(shares) == 1 if per == "batch" else len(shares) > 20
-
-
-def test_mixup_draws_its_weight_from_the_beta_distribution():
-    draws = []
-    for step in range(400):
-        two = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.arange(2))
-        draws.append(float(Mixup(alpha=0.2).batch(two, at(step)).y[0, 0]))
-    # Var of Beta(a, a) about 1/2 is 1 / (4 (2a + 1)) = 0.179; half of the pairs mix an image with itself and stay at 1.
-    mixed = torch.tensor([draw for draw in draws if draw < 1 - 1e-6])
-    assert abs(float(mixed.mean()) - 0.5) < 0.08
-    assert abs(float(mixed.var()) - 1 / (4 * 1.4)) < 0.03
-
-
-def test_mixup_leaves_a_share_of_the_batches_alone():
-    alone = sum(not Mixup(prob=0.3).batch(batch(4), at(step)).y.is_floating_point() for step in range(300))
-    assert 180 < alone < 240
 
 
 @pytest.mark.parametrize("scale", [0.01, 100.0])

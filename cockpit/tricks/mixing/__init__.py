@@ -1,0 +1,1 @@
+"""Training on blends of images: of any two, of two of one class, and of parts that were learned."""
