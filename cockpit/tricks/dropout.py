@@ -1,4 +1,4 @@
-"""Dropout before the head, or before every linear layer but the first."""
+"""Dropout before linear layers: the plain one, and the one that goes with SELU."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class Dropping:
             handle.remove()
 
 
+def later_linear(model: nn.Module, name: str) -> list[nn.Module]:
+    """Every linear layer but the first layer of the network. ValueError where there is none."""
+    from torch import nn
+
+    weighted = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    found: list[nn.Module] = [module for module in weighted[1:] if isinstance(module, nn.Linear)]
+    if not found:
+        raise ValueError(f"{name} needs a linear layer behind the first layer; this network has none")
+    return found
+
+
 @card(
     "dropout",
     family="regularisation",
@@ -37,6 +48,7 @@ class Dropping:
     when="Training accuracy runs away from validation accuracy.",
     beware="Off in evaluation mode, so training loss is no longer comparable; with batch norm keep it after the last norm.",
     source="Srivastava et al. 2014, JMLR 15",
+    slide="The figure on the slide scales at test time; libraries divide by 1 - p while training and do nothing at test.",
 )
 class Dropout(Toggle):
     """Set random activations to zero in training and scale up the rest."""
@@ -52,10 +64,38 @@ class Dropout(Toggle):
         def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return (functional.dropout(inputs[0], self.p, module.training), *inputs[1:])
 
-        model = parts.model
-        linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+        linear = [module for module in parts.model.modules() if isinstance(module, nn.Linear)]
         if not linear:
             raise ValueError("dropout needs a linear layer; this network has none")
-        first = next(module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d))
-        chosen = linear[-1:] if self.where == "head" else [module for module in linear if module is not first]
+        chosen = linear[-1:] if self.where == "head" else later_linear(parts.model, "dropout with where: all")
+        return Dropping([module.register_forward_pre_hook(drop) for module in chosen])
+
+
+OTHERS = ("relu", "leaky_relu", "prelu", "rrelu", "elu", "celu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "relu6")
+
+
+@card(
+    "alpha_dropout",
+    family="regularisation",
+    seams=("model",),
+    live=True,
+    when="With activation selu and norm none, whose mean 0 and variance 1 plain dropout would spoil.",
+    beware="Off in evaluation mode, so training loss is no longer comparable.",
+    source="Klambauer et al. 2017, arXiv 1706.02515",
+    conflicts={"dropout": "one dropout for a layer"},
+    cautions=dict.fromkeys(OTHERS, "it keeps mean and variance only behind selu; take dropout"),
+)
+class AlphaDropout(Toggle):
+    """Set random activations to the value that SELU has far below 0, and keep mean and variance."""
+
+    p: float = knob(0.05, low=0, high=0.9, help="share of the activations that are set")
+
+    def plug(self, parts: Parts) -> Dropping:
+        """Hang it before every linear layer but the first layer. ValueError where there is no other."""
+        from torch.nn import functional
+
+        def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (functional.alpha_dropout(inputs[0], self.p, module.training), *inputs[1:])
+
+        chosen = later_linear(parts.model, "alpha_dropout")
         return Dropping([module.register_forward_pre_hook(drop) for module in chosen])
