@@ -1,0 +1,1 @@
+"""Learning without labels, and starting from what another run has learned."""
