@@ -17,17 +17,25 @@ from cockpit.tricks.recalibrate_bn import RecalibrateBn
 from cockpit.tricks.zero_last_gamma import ZeroLastGamma
 
 
+def zeroed(model: nn.Module) -> list[int]:
+    """Places of the scales that are 0 among all scales."""
+    names = [name for name, weight in model.named_parameters() if name.endswith("weight") and weight.ndim == 1]
+    return [place for place, name in enumerate(names) if not model.get_parameter(name).any()]
+
+
 @pytest.mark.parametrize("depth", [18, 50])
-def test_the_last_scales_are_those_that_torchvision_zeroes(depth: int) -> None:
-    models = pytest.importorskip("torchvision.models")
-    theirs = models.get_model(f"resnet{depth}", zero_init_residual=True, num_classes=10)
-    ours = ZeroLastGamma().model(net("resnet", 3, 32, depth=depth), COLOUR)
-
-    def zeroed(model: nn.Module) -> list[int]:
-        names = [name for name, weight in model.named_parameters() if name.endswith("weight") and weight.ndim == 1]
-        return [place for place, name in enumerate(names) if not model.get_parameter(name).any()]
-
-    assert zeroed(ours) == zeroed(theirs) != []
+def test_the_last_scales_are_those_that_torchvision_and_timm_zero(depth: int) -> None:
+    models, timm = pytest.importorskip("torchvision.models"), pytest.importorskip("timm")
+    wanted = zeroed(models.get_model(f"resnet{depth}", zero_init_residual=True, num_classes=10))
+    assert len(wanted) == {18: 8, 50: 16}[depth]
+    plain = [
+        net("resnet", 3, 32, depth=depth),
+        models.get_model(f"resnet{depth}", num_classes=10),
+        timm.create_model(f"resnet{depth}", zero_init_last=False),
+    ]
+    for network in plain:
+        assert zeroed(network) == []
+        assert zeroed(ZeroLastGamma().model(network, COLOUR)) == wanted
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "layer", "ghost_batch", "instance", "frn"])
@@ -42,7 +50,8 @@ def test_a_block_starts_as_its_shortcut(norm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "knobs"), [("small_cnn", {}), ("mlp", {}), ("vit", {}), ("resnet", {"depth": 20, "norm": "none"})]
+    ("name", "knobs"),
+    [("small_cnn", {}), ("mlp", {}), ("vit", {}), ("wide_resnet", {}), ("resnet", {"depth": 20, "norm": "none"})],
 )
 def test_networks_without_a_last_scale_are_refused(name: str, knobs: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no residual branch that ends in a norm layer with a scale"):

@@ -102,6 +102,21 @@ def test_what_follows_the_filters_is_the_networks_own() -> None:
     torch.testing.assert_close(stem.whiten(stem.pad(x))[:, :, :7, :7], inside)
 
 
+def test_airbench_takes_the_filters_where_it_has_a_place_for_them() -> None:
+    plain = net("airbench", 3, 16)
+    shapes = {key: value.shape for key, value in plain.state_dict().items()}
+    network, plug = whitened(net("airbench", 3, 16), COLOUR, bias_epochs=1)
+    assert {key: value.shape for key, value in network.state_dict().items()} == shapes
+    wanted = net("small_cnn", 3, 16, widths=(8,))
+    wanted, _ = whitened(wanted, COLOUR)
+    assert torch.equal(network.conv1.weight, wanted.conv1_1.whiten.weight)
+    assert not network.conv1.weight.requires_grad and network.conv1.bias.requires_grad and not network.conv1.bias.any()
+    plug.weights(network, moment(9, per_epoch=10))
+    assert not network.conv1.bias.requires_grad
+    three, _ = whitened(net("airbench", 3, 16), COLOUR, k=3)
+    assert isinstance(three.conv1, nn.Sequential)
+
+
 def test_a_network_without_activation_gets_none() -> None:
     assert isinstance(first_activation(net("small_cnn", activation="identity")), nn.Identity)
     assert type(first_activation(net("small_cnn", activation="binary_step"))).__name__ == "BinaryStep"

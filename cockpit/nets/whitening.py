@@ -26,18 +26,29 @@ def whitening_filters(images: Iterable[Tensor], side: int, eps: float) -> Tensor
     return torch.cat((filters, -filters)).view(-1, channels, side, side).float()
 
 
+def is_place_for(stem: nn.Conv2d, filters: Tensor) -> bool:
+    """Whether a first convolution is built for just such filters, a bias and no norm behind them, as that of airbench."""
+    plain = stem.stride == (1, 1) and stem.dilation == (1, 1)
+    return plain and stem.bias is not None and stem.weight.shape == filters.shape
+
+
+@torch.no_grad()
+def fixed(conv: nn.Conv2d, filters: Tensor) -> nn.Conv2d:
+    """The convolution with these filters, which do not learn, and a bias that starts at 0."""
+    conv.weight.copy_(filters)
+    conv.weight.requires_grad_(False)
+    assert conv.bias is not None
+    conv.bias.zero_()
+    return conv
+
+
 def behind_whitening(stem: nn.Conv2d, filters: Tensor, act: nn.Module, stream: Generator) -> nn.Sequential:
-    """Padding that keeps the size, the fixed filters with a bias at 0, the activation, and the stem for so many channels.
+    """Padding that keeps the size, the fixed filters with their bias, the activation, and the stem for so many channels.
 
     The stem starts from He's normal weights, drawn from `stream`.
     """
     outputs, channels, side, _ = filters.shape
-    whiten = nn.Conv2d(channels, outputs, side)
-    assert whiten.bias is not None
-    nn.init.zeros_(whiten.bias)
-    with torch.no_grad():
-        whiten.weight.copy_(filters)
-    whiten.weight.requires_grad_(False)
+    whiten = fixed(nn.Conv2d(channels, outputs, side), filters)
     conv = nn.Conv2d(
         outputs,
         stem.out_channels,

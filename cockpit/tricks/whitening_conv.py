@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 from cockpit.cards import card, knob
@@ -9,7 +10,7 @@ from cockpit.families import Toggle
 from cockpit.travel import Moment, Parts
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from cockpit.nets.places import Place
 
@@ -18,17 +19,16 @@ IMAGES, AT_ONCE = 5000, 500
 
 
 class Whitening:
-    """The layers that come to stand where the first convolution stood."""
+    """What comes to stand where the first convolution stood, and the bias of the filters in it."""
 
-    def __init__(self, stem: Place, behind: nn.Sequential, bias_epochs: int) -> None:
-        self._stem = stem
-        self._behind = behind
-        self._bias = behind.get_parameter("whiten.bias").requires_grad_(bias_epochs > 0)
+    def __init__(self, stem: Place, instead: nn.Module, bias: Tensor, bias_epochs: int) -> None:
+        self._stem, self._instead = stem, instead
+        self._bias = bias.requires_grad_(bias_epochs > 0)
         self._bias_epochs = bias_epochs
 
     def model(self, model: nn.Module, _: Any) -> nn.Module:
-        """Put the layers into the network."""
-        self._stem.put(model, self._behind)
+        """Put it into the network."""
+        self._stem.put(model, self._instead)
         return model
 
     def weights(self, model: nn.Module, at: Moment) -> nn.Module:
@@ -54,17 +54,15 @@ class Whitening:
     when="Short trainings of convolutional networks on natural images.",
     beware="The layer behind it starts as he_normal, whatever the init. Images with flat borders want eps 0.01.",
     source="Page 2019, How to train your ResNet; Jordan 2024, arXiv 2404.00498",
-    conflicts={
-        "mimo": "both rebuild the first convolution",
-        "mixmo": "both rebuild the first convolution",
-    },
+    conflicts={"multi_input": "both rebuild the first layer"},
 )
 class WhiteningConv(Toggle):
-    """Put a fixed convolution before the network whose outputs are uncorrelated and of one size.
+    """Begin the network with a fixed convolution whose outputs are uncorrelated and of one size.
 
     Its filters are the principal directions of small patches of 5000 training images, each divided by the root of its
     variance, and their negatives. The network's own activation follows, and then the network's first convolution for so
-    many channels. The filters never learn; their bias does for some epochs.
+    many channels; a network whose first convolution is made for such filters, as airbench's is, takes them there. The filters
+    never learn; their bias does for some epochs.
     """
 
     k: Literal[2, 3] = knob(2, help="side of a patch in pixels")
@@ -78,7 +76,7 @@ class WhiteningConv(Toggle):
         from torch import nn
 
         from cockpit.nets.places import stem_of
-        from cockpit.nets.whitening import behind_whitening, first_activation, whitening_filters
+        from cockpit.nets.whitening import behind_whitening, first_activation, fixed, is_place_for, whitening_filters
 
         stem = stem_of(parts.model)
         conv = stem.layer
@@ -90,5 +88,9 @@ class WhiteningConv(Toggle):
         places = order.to(parts.train.labels.device).split(AT_ONCE)
         images = (parts.train.standardise(parts.train.take(ids)).x for ids in places)
         filters = whitening_filters(images, self.k, self.eps)
+        if is_place_for(conv, filters):
+            whiten = fixed(copy.deepcopy(conv), filters)
+            assert whiten.bias is not None
+            return Whitening(stem, whiten, whiten.bias, self.bias_epochs)
         behind = behind_whitening(conv, filters, first_activation(parts.model), parts.stream("whitening_conv.stem"))
-        return Whitening(stem, behind, self.bias_epochs)
+        return Whitening(stem, behind, behind.get_parameter("whiten.bias"), self.bias_epochs)

@@ -19,11 +19,20 @@ def last_scales(model: nn.Module) -> Iterator[nn.Parameter]:
     from torch import nn
 
     for block in model.modules():
-        branch = getattr(block, "branch", None)
-        layers = [layer for layer in branch.modules() if not isinstance(layer, nn.PReLU)] if branch is not None else []
-        weights = [layer.weight for layer in layers if isinstance(getattr(layer, "weight", None), nn.Parameter)]
+        held = [getattr(layer, "weight", None) for layer in _branch(block)]
+        weights = [weight for weight in held if isinstance(weight, nn.Parameter)]
         if weights and weights[-1].ndim == 1:
             yield weights[-1]
+
+
+def _branch(block: nn.Module) -> list[nn.Module]:
+    """The layers of a block's branch in their order, but for a learned activation; none where it is no residual block."""
+    from torch import nn
+
+    if hasattr(block, "downsample"):  # a block of torchvision's and timm's residual networks
+        return [norm for name in ("bn1", "bn2", "bn3") if isinstance(norm := getattr(block, name, None), nn.Module)]
+    branch = getattr(block, "branch", None)
+    return [layer for layer in branch.modules() if not isinstance(layer, nn.PReLU)] if branch is not None else []
 
 
 @card(

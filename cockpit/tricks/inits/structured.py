@@ -36,10 +36,7 @@ class Orthogonal(Init):
     when="Deep convolutional networks without skip connections: each layer starts as a copy of its input.",
     beware="Filters beyond the first min(in, out), and linear layers, start as he_normal.",
     source="Jordan 2024, arXiv 2404.00498",
-    conflicts={
-        "mimo": "its first layer takes several images at once, and would hand on the first of them only",
-        "mixmo": "its first layers would all hand on the same image plane",
-    },
+    conflicts={"multi_input": "the first layers would all be the identity"},
 )
 class Dirac(Init):
     """Convolutions start by handing on their first channels unchanged."""

@@ -35,7 +35,8 @@ class BatchNorm(Norm):
     "ghost_batch",
     tags=("batch",),
     when="Large batches that generalise worse than small ones: the noise of small batches comes back.",
-    beware="A batch that ghost does not divide ends in a smaller group. Slower than batch: one pass for each group.",
+    beware="A batch that ghost does not divide ends in a smaller group, and in a transformer tokens count as images. Slower "
+    "than batch: one pass for each group.",
     source="Hoffer et al. 2017, arXiv 1705.08741",
 )
 class GhostBatchNorm(Norm):
