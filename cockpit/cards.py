@@ -94,7 +94,7 @@ class Card:
     seams: tuple[str, ...] = ()
     """The named places of the training loop at which it plugs in (cockpit.seams)."""
     stage: str = ""
-    """Where it stands among the others at its seam; empty where the seam has one stage."""
+    """Where it stands among the others at its seams, a word for each that has stages (cockpit.seams.stage_at)."""
     live: bool = False
     """A toggle that may be switched and edited between two steps of a running run."""
     tags: tuple[str, ...] = ()

@@ -55,3 +55,12 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
 
 WRAPPED = ("dataset", "model", "params", "optimizer", "loss", "objective", "update")
 PASSED = ("sampler", "schedule", "batch", "grads", "weights", "evaluate", "verdict")
+
+
+def stage_at(seam: str, said: str) -> str:
+    """The stage of a seam among those a card names, which may be one for each of its seams: `attack forward`.
+
+    A card that names none of a seam's stages stands in the first.
+    """
+    stages = SEAMS[seam]
+    return next((stage for stage in said.split() if stage in stages), stages[0] if stages else "")

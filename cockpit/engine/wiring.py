@@ -8,7 +8,7 @@ from torch import nn
 
 from cockpit.families import Trick
 from cockpit.recipe import Recipe, at_seams, lay
-from cockpit.seams import SEAMS
+from cockpit.seams import SEAMS, stage_at
 from cockpit.travel import Batch, Moment, Parts
 
 
@@ -45,7 +45,8 @@ class Wiring:
         """Standardising has its place among the tricks: after those that work on pixels, before those that erase and mix."""
         stages = SEAMS["batch"]
         names = self.plan.get("batch", ())
-        before = [name for name in names if stages.index(self.tricks[name].card.stage) < stages.index("standardise")]
+        place = stages.index("standardise")
+        before = [name for name in names if stages.index(stage_at("batch", self.tricks[name].card.stage)) < place]
         chain, standardise = self._seams["batch"], self.parts.train.standardise
         return [*chain[: len(before)], lambda batch, at: standardise(batch), *chain[len(before) :]]
 
@@ -89,7 +90,7 @@ class Wiring:
     def views(self, model: nn.Module) -> nn.Module:
         """The network as test-time tricks let it see an image; which weights it has is not their affair."""
         for name in self.plan.get("evaluate", ()):
-            if self.tricks[name].card.stage == "views":
+            if stage_at("evaluate", self.tricks[name].card.stage) == "views":
                 model = self.plugs[name].evaluate(model)
         return model
 

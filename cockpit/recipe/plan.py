@@ -6,7 +6,7 @@ from cockpit.cards import card_of, knobs_of
 from cockpit.families import CHOICES, Member, Trick
 from cockpit.recipe.members import takes_member
 from cockpit.recipe.values import Recipe
-from cockpit.seams import SEAMS
+from cockpit.seams import SEAMS, stage_at
 
 
 def members(recipe: Recipe) -> Iterator[tuple[str, Member]]:
@@ -33,11 +33,11 @@ def lay(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Seam -> the names of its tricks in the order they run: by stage, then by name. Seams without tricks are left out."""
     cards = {name: card_of(trick) for name, trick in at_seams(recipe).items()}
     plan = {}
-    for seam, stages in SEAMS.items():
+    for seam in SEAMS:
         there = [name for name, card in cards.items() if seam in card.seams]
-        plan[seam] = tuple(sorted(there, key=lambda name: (_stage(cards[name].stage, stages), name)))
+        plan[seam] = tuple(sorted(there, key=lambda name: (_rank(cards[name].stage, seam), name)))
     return {seam: names for seam, names in plan.items() if names}
 
 
-def _stage(stage: str, stages: tuple[str, ...]) -> int:
-    return stages.index(stage) if stage in stages else 0
+def _rank(stage: str, seam: str) -> int:
+    return SEAMS[seam].index(stage_at(seam, stage)) if SEAMS[seam] else 0

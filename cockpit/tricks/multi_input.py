@@ -24,6 +24,7 @@ REFUSED = {
     "whitening_conv": "both rebuild the first layer",
     "dirac": "the first layers would all be the identity",
     "prior_bias": "the network has a head for each of its inputs",
+    "layer_decay": "it does not know the order of the layers behind several first ones",
     "multi_init": "both are ensembles, and this one shares its weights",
 }
 MINDED = {
@@ -188,7 +189,7 @@ def weights(share: Tensor, root: float) -> Tensor:
     "mixmo",
     family="multi_input",
     seams=("model", "batch", "loss", "objective"),
-    stage="mix",
+    stage="mix forward",
     tags=("soft_targets", "mixes"),
     conflicts={**REFUSED, "train_resolution": "the boxes are drawn for one size of image"},
     cautions=MINDED,

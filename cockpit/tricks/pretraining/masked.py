@@ -46,8 +46,8 @@ def tokens_of(model: nn.Module) -> Tokens:
     if not all(hasattr(model, name) for name in ("patches", "position", "blocks", "norm")):
         raise ValueError("masked pretraining needs tokens: model vit")
     heads = [layer for name, layer in model.named_children() if name.endswith("head")]
-    if len(heads) != 1 or not isinstance(heads[0], nn.Linear):
-        raise ValueError("masked pretraining needs a network with one linear head: model vit")
+    if len(heads) != 1 or not isinstance(heads[0], nn.Linear) or heads[0].bias is None:
+        raise ValueError("masked pretraining needs a network with one plain linear head: model vit, loss cross_entropy")
     return cast("Tokens", model)
 
 
@@ -119,7 +119,7 @@ class Pretraining:
     "masked_autoencoder",
     family="pretraining",
     seams=("params", "objective", "evaluate"),
-    stage="views",
+    stage="forward views",
     tags=("no_labels",),
     conflicts={**CONFLICTS, "masked_token": "one masked loss for a run"},
     cautions=CAUTIONS,
@@ -163,7 +163,7 @@ class MaskedAutoencoder(Toggle):
     "masked_token",
     family="pretraining",
     seams=("params", "objective", "evaluate"),
-    stage="views",
+    stage="forward views",
     tags=("no_labels",),
     conflicts={**CONFLICTS, "masked_autoencoder": "one masked loss for a run"},
     cautions=CAUTIONS,
