@@ -150,8 +150,8 @@ def test_the_norm_that_is_measured_contains_the_decay(fly):
 
 
 def test_coupled_penalties_warn_beside_adam():
-    said = cautions(loads(TINY, edits=["optimizer=adam", "tricks={l2: on, l1: on, lp_norm: on}"]))
-    assert sum("divides" in each for each in said) == 3
+    said = cautions(loads(TINY, edits=["optimizer=adam", "tricks={l1: on, lp_norm: on}"]))
+    assert sum("divides" in each for each in said) == 2
 
 
 def soft(y, classes=3):

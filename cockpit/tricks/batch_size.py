@@ -94,9 +94,10 @@ class BatchGrowth(Toggle):
     beware="An epoch has fewer steps, and all that counts steps follows. steps: 1 changes nothing.",
     source="Ott et al. 2018, arXiv 1806.00187, section 3.2",
     conflicts={"sam": "its worst nearby point is meant for one batch, not for a sum over several"},
-    cautions={
-        "batch": "norm statistics are those of each part; group norm does not see the difference",
-        "ghost": "norm statistics are those of each part; group norm does not see the difference",
+    cautions=dict.fromkeys(
+        ("batch", "split_batch", "sync_batch"), "norm statistics are those of each part; group norm does not see the difference"
+    )
+    | {
         "mixing": "partners are found within a part of the step only",
         "triplet": "triplets are found within a part of the step only",
     },

@@ -71,7 +71,10 @@ class Dropout(Toggle):
         return Dropping([module.register_forward_pre_hook(drop) for module in chosen])
 
 
-OTHERS = ("relu", "leaky_relu", "prelu", "rrelu", "elu", "celu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "relu6")
+OTHERS = (
+    *("sigmoid", "tanh", "arctan", "softsign", "hardtanh", "hardsigmoid", "elu", "celu", "softplus", "gelu", "silu", "mish"),
+    *("hardswish", "relu", "leaky_relu", "prelu", "rrelu", "relu6"),
+)
 
 
 @card(

@@ -98,11 +98,11 @@ class Steepness:
     when="The answers should change little when an image does: noise, small attacks, few training images.",
     beware="A step costs about three times as much, and the pass for the penalty is always fp32 and uncompiled.",
     source="Drucker & LeCun 1992, IEEE TNN 3; Ross & Doshi-Velez 2018, arXiv 1711.09404",
-    cautions={
-        "batch": "an image's gradient also runs through the statistics of its batch: group norm keeps images apart",
-        "ghost": "an image's gradient also runs through the statistics of its group: group norm keeps images apart",
-        "grad_accumulation": "of: params measures the gradient of each part, not that of the whole step",
-    },
+    cautions=dict.fromkeys(
+        ("batch", "ghost_batch", "split_batch", "sync_batch"),
+        "an image's gradient also runs through the statistics of its batch: group norm keeps images apart",
+    )
+    | {"grad_accumulation": "of: params measures the gradient of each part, not that of the whole step"},
 )
 class GradientPenalty(Toggle):
     """Add the squared gradient of the answer by the image, or of the loss by the weights, to the loss."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """One weight of any shape -> a scalar."""
 
 DIVIDED = ("adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "radam", "lamb", "lion", "prodigy")
-"""Optimizers that scale the gradient of each weight by its history."""
+"""Optimizers that scale the gradient of each weight by its history; they say so themselves of l2."""
 
 
 class Penalised:
@@ -54,8 +54,7 @@ class Penalised:
     when="To see the penalty in the loss; otherwise the optimizer's weight_decay does it at no cost.",
     beware="The training loss contains it. The optimizer's own weight_decay comes on top.",
     source="Krogh & Hertz 1992, NIPS",
-    cautions=dict.fromkeys(DIVIDED, "the optimizer divides the penalty's gradient by its history: use the decay of adamw")
-    | {"decay_by_hand": "both shrink the same weights"},
+    cautions={"decay_by_hand": "both shrink the same weights"},
     slide="The slide writes the norm where the squared norm is meant: half lambda times the sum of squares, whose gradient is "
     "lambda w.",
 )
