@@ -40,7 +40,8 @@ class Trick:
 
     def plug(self, parts: Parts) -> Any:
         """The object whose methods serve the seams: the trick itself, or one with state (`state_dict`, `load_state_dict`,
-        and `close` where something must be taken off the network again). ValueError where it cannot work on this network."""
+        and `close` where something must be taken off the network again). It may have `notes`, sentences for the user about
+        this run, and `root`, the weights it starts the network from. ValueError where it cannot work on this network."""
         return self
 
 

@@ -86,6 +86,10 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
             f"train.batch_size: {recipe.train.batch_size} is more than the {len(train)} training images; "
             f"take at most {len(train)}, or train.drop_last: off"
         )
+    try:
+        recipe.score.measure(torch.eye(task.classes), torch.arange(task.classes))
+    except ValueError as error:
+        raise AssemblyError(f"score: {error}") from error
     model = build_model(recipe, task, allow_code=allow_code).to(device)
     if recipe.train.channels_last:
         model = model.to(memory_format=torch.channels_last)

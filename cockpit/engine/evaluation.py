@@ -29,7 +29,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     with watch_activity(model) as activity:
         train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
-    if job.wiring.uses("evaluate"):
+    if model is not job.model:
         plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
     scores = all_scores(job.recipe, val)
     ranked = scores[job.recipe.score.card.name]
@@ -49,7 +49,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
         probe_size=train.images,
         val_size=val.images,
         best=improved,
-        weights=job.wiring.owner("evaluate") or "raw",
+        weights=job.wiring.owner("evaluate") if model is not job.model else "raw",
         seconds=time.perf_counter() - began,
         largest_class_share=val.largest_class_share,
         scores=scores,

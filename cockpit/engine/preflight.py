@@ -91,5 +91,9 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
     history = History(started=begun, measured=measured, recipe=to_tree(recipe))
     findings = Judge(recipe.flags.values(), history).start()
     return Report(
-        begun, measured, tuple(f for f in findings if isinstance(f, ev.Flagged)), (*loaded.notes, *cautions(recipe)), more
+        begun,
+        measured,
+        tuple(f for f in findings if isinstance(f, ev.Flagged)),
+        (*loaded.notes, *cautions(recipe), *job.wiring.notes),
+        more,
     )

@@ -135,7 +135,8 @@ class Training:
     def clean_places(self, batches: int = 100) -> Iterator[Tensor]:
         """Places of training images in a fixed random order: what batch norm statistics are taken from anew."""
         order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "clean", 0))
-        yield from order.to(self.device).split(min(256, max(2, len(order))))[:batches]
+        whole = order.to(self.device).split(256)[:batches]
+        yield from whole[:-1] if len(whole) > 1 and len(whole[-1]) == 1 else whole
 
     def val_places(self) -> Iterator[Tensor]:
         """The places of the whole validation split."""

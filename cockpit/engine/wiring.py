@@ -60,6 +60,11 @@ class Wiring:
         """The weights that a trick started the network from; empty where it starts from its own."""
         return next((str(plug.root) for plug in self.plugs.values() if hasattr(plug, "root")), "")
 
+    @property
+    def notes(self) -> list[str]:
+        """What the tricks have to say about this run before it starts."""
+        return [f"{name}: {note}" for name, plug in self.plugs.items() for note in getattr(plug, "notes", ())]
+
     def through(self, seam: str, value: Any, *context: Any) -> Any:
         """Pass a value through the tricks on a seam."""
         for trick in self._seams[seam]:

@@ -76,7 +76,7 @@ class Flight:
         if self.resume:
             self._restore(job, log)
         self.job = job
-        for note in (*loaded.notes, *cautions(recipe)):
+        for note in (*loaded.notes, *cautions(recipe), *job.wiring.notes):
             log.write(ev.Noted(step=job.step, text=note))
         log.write(started(job, loaded))
         log.watch_with(recipe.flags.values())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Average:
     """The averaged copy of a network."""
 
-    def __init__(self, settings: WeightEma, model: nn.Module) -> None:
+    def __init__(self, settings: WeightEma, model: nn.Module, notes: tuple[str, ...] = ()) -> None:
+        self.notes = notes
         self._settings = settings
         self._copy = copy.deepcopy(model).eval().requires_grad_(False)
         self._copy.zero_grad()
@@ -76,4 +77,11 @@ class WeightEma(Toggle):
 
     def plug(self, parts: Parts) -> Average:
         """A copy of the network that follows it."""
-        return Average(self, parts.model)
+        return Average(self, parts.model, self._notes(parts.total_steps))
+
+    def _notes(self, total_steps: int) -> tuple[str, ...]:
+        memory = 1 / (1 - self.decay)
+        if self.score == "raw" or memory <= total_steps / 3:
+            return ()
+        short = 1 - 3 / max(total_steps, 6)
+        return (f"decay {self.decay:g} remembers {memory:,.0f} of {total_steps:,} steps; {short:.3g} fits this run better",)
