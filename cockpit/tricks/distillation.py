@@ -25,6 +25,7 @@ class Taught:
         found = finished(settings.teacher, parts.task)
         mean, std = parts.train.mean, parts.train.std
         self._teacher = found.model.requires_grad_(False).to(mean.device)
+        self._size = found.task.height, found.task.width
         self._factor = std / found.std.to(mean.device)
         self._shift = (mean - found.mean.to(mean.device)) / found.std.to(mean.device)
         self._pupil = next((part for part in parts.model.modules() if isinstance(part, DistilledTransformer)), None)
@@ -34,8 +35,11 @@ class Taught:
     def answers(self, x: Tensor) -> Tensor:
         """The teacher's logits (B, K), without gradient, for images as the network in training sees them."""
         import torch
+        from torch.nn import functional
 
         with torch.no_grad():
+            if x.shape[2:] != self._size:  # the network trains on smaller ones
+                x = functional.interpolate(x, size=self._size, mode="bilinear", antialias=True)
             logits: Tensor = self._teacher(x * self._factor + self._shift)
         return logits.float()
 
