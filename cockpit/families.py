@@ -212,7 +212,8 @@ class Schedule(Member):
         """The factor on the base rate at a step: warm-up first, then the shape over the steps that remain."""
         warm = min(round(self.warmup_epochs * clock.steps_per_epoch), clock.total)
         if clock.step < warm:
-            return self.warmup_from + (1 - self.warmup_from) * (clock.step + 1) / warm
+            first = self.shape(0.0, clock._replace(step=warm, epochs=None))
+            return first * (self.warmup_from + (1 - self.warmup_from) * (clock.step + 1) / warm)
         return self.shape((clock.step - warm) / max(1, clock.total - warm), clock)
 
 

@@ -45,11 +45,14 @@ class Clock(NamedTuple):
     total: int
     """Planned steps."""
     steps_per_epoch: int
+    """Of the first epoch; of every one, unless a trick changes them."""
+    epochs: float | None = None
+    """Epochs done, where they are not all equally long."""
 
     @property
     def epoch(self) -> float:
         """Epochs done, as a fraction."""
-        return self.step / max(1, self.steps_per_epoch)
+        return self.step / max(1, self.steps_per_epoch) if self.epochs is None else self.epochs
 
 
 class Batch(NamedTuple):

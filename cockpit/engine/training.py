@@ -144,7 +144,7 @@ class Training:
 
     def moment(self) -> Moment:
         """The step that comes next."""
-        clock = Clock(self.step, self.total_steps, self.steps_per_epoch)
+        clock = Clock(self.step, self.total_steps, self.steps_per_epoch, self.epoch)
         return Moment(clock, self.task, partial(randomness.stream, self.recipe.seed, step=self.step), self.batch_size)
 
     def set_lr(self, at: Moment) -> float:

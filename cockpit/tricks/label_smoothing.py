@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     when="The network is too sure of itself, or some labels are wrong.",
     beware="The training loss can no longer reach 0; validation loss is measured without it. Hurts a network that will teach.",
     source="Szegedy et al. 2016, arXiv 1512.00567",
-    cautions={"bce": "a target_threshold turns the smoothed targets back into 0 and 1"},
+    cautions={"hard_targets": "a target_threshold turns the smoothed targets back into 0 and 1"},
 )
 class LabelSmoothing(Toggle):
     """Spread a share of each target evenly over all classes."""

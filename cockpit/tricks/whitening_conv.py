@@ -54,7 +54,11 @@ class Whitening:
     when="Short trainings of convolutional networks on natural images.",
     beware="The layer behind it starts as he_normal, whatever the init. Images with flat borders want eps 0.01.",
     source="Page 2019, How to train your ResNet; Jordan 2024, arXiv 2404.00498",
-    conflicts={"multi_input": "both rebuild the first layer"},
+    conflicts={
+        "multi_input": "both rebuild the first layer",
+        "masked_autoencoder": "it hides patches, and needs the first layer as it is",
+        "masked_token": "it hides patches, and needs the first layer as it is",
+    },
 )
 class WhiteningConv(Toggle):
     """Begin the network with a fixed convolution whose outputs are uncorrelated and of one size.

@@ -89,6 +89,11 @@ class BinaryCrossEntropy(Loss):
     target_threshold: float | None = knob(None, low=0, below=1, help="soft targets above it count as 1, the others as 0")
     sum_classes: bool = knob(False, help="sum over the classes instead of the mean")
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """`hard_targets` where a threshold undoes what softens them."""
+        return ("hard_targets",) if self.target_threshold is not None else ()
+
     def build(self, task: Task) -> Criterion:
         """Mean over the batch, and mean or sum over the classes."""
         from torch.nn import functional
