@@ -143,6 +143,14 @@ def start_head(head: nn.Linear, stream: Generator) -> None:
             head.bias.zero_()
 
 
+def fresh_head(old: nn.Linear, stream: Generator) -> nn.Linear:
+    """A head of the same size with weights of its own."""
+    head = nn.utils.skip_init(nn.Linear, old.in_features, old.out_features, device=old.weight.device)
+    assert isinstance(head, nn.Linear)
+    start_head(head, stream)
+    return head
+
+
 class Standardise(nn.Module):
     """Subtract a fixed mean from features (B, D) and divide by a fixed standard deviation."""
 

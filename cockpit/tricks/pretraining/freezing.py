@@ -163,7 +163,7 @@ class Freeze(Toggle):
 class Probing:
     """A fresh head on a network that stays as it is."""
 
-    def __init__(self, model: nn.Module, head: nn.Module) -> None:
+    def __init__(self, model: nn.Module, head: str) -> None:
         self._model, self._head = model, head
 
     def model(self, model: nn.Module, _: Any) -> nn.Module:
@@ -172,10 +172,11 @@ class Probing:
 
     def params(self, groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, Any]]:
         """Only the head is left, when all that changes the network has been done."""
-        own = {*self._head.parameters()}
+        head = model.get_submodule(self._head)
+        own = {*head.parameters()}
         for weight in model.parameters():
             weight.requires_grad_(weight in own)
-        still(self._model, around_head(self._model, self._head))
+        still(model, around_head(model, head))
         left = [{**group, "params": [weight for weight in group["params"] if weight in own]} for group in groups]
         return [group for group in left if group["params"]]
 
@@ -206,15 +207,13 @@ class LinearProbe(Toggle):
         from torch import nn
 
         from cockpit.nets.places import head_of
-        from cockpit.nets.transfer import Standardise, features, start_head
+        from cockpit.nets.transfer import Standardise, features, fresh_head
 
         place, stream = head_of(parts.model), parts.stream("linear_probe")
-        linear = place.layer
-        assert isinstance(linear, nn.Linear)
-        start_head(linear, stream)
-        head: nn.Module = linear
+        assert isinstance(place.layer, nn.Linear)
+        head: nn.Module = fresh_head(place.layer, stream)
         if self.norm_features:
             places = torch.randperm(len(parts.train), generator=stream)[:FEATURE_IMAGES]
-            head = nn.Sequential(Standardise(features(parts.model, parts.train, places)), linear)
-            place.put(parts.model, head)
-        return Probing(parts.model, head)
+            head = nn.Sequential(Standardise(features(parts.model, parts.train, places)), head)
+        place.put(parts.model, head)
+        return Probing(parts.model, place.name)
