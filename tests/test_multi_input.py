@@ -122,7 +122,12 @@ def test_networks_that_cannot_be_shared_are_refused():
     normed = nn.Sequential(nn.BatchNorm2d(3), *network())
     late = nn.Sequential(nn.Flatten(), nn.Linear(768, 10))
     only_maps = nn.Sequential(nn.Conv2d(3, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    for net, why in ((fixed, "fixed"), (normed, "cannot be one of 2"), (late, "also its last"), (only_maps, "no linear layer")):
+    for net, why in (
+        (fixed, "fixed"),
+        (normed, "cannot have 2 first layers"),
+        (late, "also its last"),
+        (only_maps, "no linear layer"),
+    ):
         with pytest.raises(ValueError, match=why):
             Mimo().plug(parts(net, COLOUR))
     with pytest.raises(ValueError, match="form: linear"):

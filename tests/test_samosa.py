@@ -1,5 +1,7 @@
 """The learned mix: its loss by hand, what trains what, and that it learns to rebuild."""
 
+import copy
+
 import pytest
 import torch
 from kit import DIGITS, batch, images, moment, parts
@@ -35,6 +37,9 @@ class Bench:
 def test_the_loss_by_hand():
     bench = Bench(warm_epochs=2, rec=0.7, mix=0.3, code=0.2)
     x, y, plug, net, feed = bench.batch.x, bench.batch.y, bench.plug, bench.net, bench.feed
+    with torch.no_grad():  # so that the images show whose rest they have
+        plug.decoder.join.weight.mul_(5)
+        plug.decoder.paint.weight.mul_(20)
     plain = functional.cross_entropy(net(x), y)
     code, rest = net[:4](x), plug.rest(x)
     rebuilt = functional.mse_loss(plug.decoder(code, rest, 8, 8), feed.take(torch.arange(16)).x)
@@ -46,6 +51,18 @@ def test_the_loss_by_hand():
     after = bench.objective(bench.batch, moment(20))
     torch.testing.assert_close(after.loss, plain + 0.7 * rebuilt + 0.3 * functional.cross_entropy(net(mixed), y) + 0.2 * again)
     torch.testing.assert_close(after.logits, net(x))
+
+
+def test_running_statistics_are_those_of_the_clean_images():
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10)
+    )
+    twin, feed = copy.deepcopy(net), images(DIGITS, 16)
+    plug, ready = Samosa(warm_epochs=0).plug(parts(net, DIGITS, feed)), feed.standardise(batch(DIGITS, 16, feed))
+    objective = plug.objective(lambda seen, _: Outcome(net(seen.x).mean(), net(seen.x)), net, functional.cross_entropy)
+    objective(ready, moment()).loss.backward()
+    twin(ready.x), twin(ready.x)
+    torch.testing.assert_close(net[1].state_dict(), {**twin[1].state_dict()})
 
 
 @pytest.mark.parametrize(("knobs", "learns"), [({"mix": 1.0}, False), ({"code": 1.0}, True), ({"rec": 1.0}, True)])

@@ -87,10 +87,14 @@ def try_out(net: nn.Module, inputs: int, task: Task, stream: torch.Generator) ->
         with torch.no_grad():
             answer = trial(torch.zeros(2, task.channels, task.height, task.width, device=device))
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"the first layer of this network cannot be one of {inputs}: {error}".splitlines()[0]) from error
+        raise ValueError(f"{_refusal(inputs)}: {str(error).splitlines()[0]}") from error
     if answer.shape != (2, task.classes) or len(sizes) != 1:
-        raise ValueError(f"the first layer or the head of this network cannot be one of {inputs}")
+        raise ValueError(_refusal(inputs))
     return sizes[0]
+
+
+def _refusal(inputs: int) -> str:
+    return f"this network cannot have {inputs} first layers and heads; small_cnn, resnet and vit can"
 
 
 @torch.no_grad()

@@ -53,24 +53,37 @@ def attack(forward: Forward, x: Tensor, y: Tensor, epsilon: float, step: float, 
 @contextmanager
 def still(model: nn.Module, *, batch_statistics: bool = False) -> Iterator[None]:
     """The network in evaluation mode, with batch norm on each batch's own statistics if asked; afterwards as it was."""
-    from torch import nn
-
     modes = [(module, module.training) for module in model.modules()]
-    norms = [module for module, training in modes if isinstance(module, nn.modules.batchnorm._BatchNorm) and training]
-    kept = [(norm, name, value) for norm in norms for name, value in norm.named_buffers(recurse=False)]
+    norms = [norm for norm in _norms(model) if norm.training]
     model.eval()
     if batch_statistics:
         for norm in norms:
             norm.train()
-        for norm, name, value in kept:
-            setattr(norm, name, value.clone())
+    try:
+        with unmoved(model):
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def unmoved(model: nn.Module) -> Iterator[None]:
+    """Batch norm in training uses each batch's statistics, and its running ones stay as they are."""
+    kept = [(norm, name, value) for norm in _norms(model) for name, value in norm.named_buffers(recurse=False)]
+    for norm, name, value in kept:
+        setattr(norm, name, value.clone())
     try:
         yield
     finally:
         for norm, name, value in kept:
             setattr(norm, name, value)
-        for module, training in modes:
-            module.training = training
+
+
+def _norms(model: nn.Module) -> list[nn.Module]:
+    from torch import nn
+
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 class Adversary:
