@@ -59,6 +59,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     keeper.logbook.evaluated(event, _dead_rows(job, activity.dead()))
     if improved:
         keeper.save_best(job, model)
+    keeper.save_epoch(job, model)
     return verdict
 
 

@@ -11,6 +11,11 @@ from cockpit.engine.training import Training
 from cockpit.runs import events as ev
 
 
+def epoch_name(epoch: int) -> str:
+    """The checkpoint of an epoch's scored weights."""
+    return f"epoch_{epoch:05d}"
+
+
 class Keeper:
     """`last` resumes a run; `best` holds the weights that scored best on validation, as they were scored."""
 
@@ -25,6 +30,13 @@ class Keeper:
         """The weights that were scored, an average if a trick keeps one, and the raw ones where they differ."""
         state = {"step": job.step, "model": scored.state_dict()}
         self._save("best", state, job.step, "best")
+
+    def save_epoch(self, job: Training, scored: nn.Module) -> None:
+        """The weights that were scored at the end of this epoch, as many epochs back as the recipe asks for."""
+        keep, epoch = job.recipe.train.keep, round(job.epoch)
+        if keep:
+            self._save(epoch_name(epoch), {"step": job.step, "model": scored.state_dict()}, job.step, "kept")
+            self.logbook.run.checkpoint(epoch_name(epoch - keep)).unlink(missing_ok=True)
 
     def restore_best(self, job: Training) -> None:
         """Put the best weights into the network."""
