@@ -100,7 +100,8 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         wiring = Wiring(recipe, parts_of(recipe, model, task, train))
     except ValueError as error:
         raise AssemblyError(f"tricks: {error}") from error
-    model, train = wiring.model, wiring.through("dataset", train)
+    model, train = wiring.model, wiring.parts.train
+    assert isinstance(train, Feed)
     val = replace(val, mean=train.mean, std=train.std)
     groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
     try:

@@ -22,21 +22,25 @@ class Wiring:
         self._lay(recipe)
 
     def _lay(self, recipe: Recipe) -> None:
-        """Plug in what is new, those that change the network first, so that the others see it as it will be."""
+        """Plug in what is new, those that change images or network first, so that the others see them as they will be."""
         old, self.tricks = self.tricks, at_seams(recipe)
         self.plan = lay(recipe)
         kept = {name: self.plugs[name] for name, trick in self.tricks.items() if old.get(name) == trick}
         fresh = {}
-        for name in sorted(self.tricks.keys() - kept.keys(), key=lambda name: (not self._changes_model(name), name)):
+        for name in sorted(self.tricks.keys() - kept.keys(), key=self._turn):
             fresh[name] = plug = self.tricks[name].plug(self.parts)
-            if self._changes_model(name):
+            seams = self.tricks[name].card.seams
+            if "dataset" in seams:
+                self.parts = dataclasses.replace(self.parts, train=plug.dataset(self.parts.train))
+            if "model" in seams:
                 self.parts = dataclasses.replace(self.parts, model=plug.model(self.parts.model, self.parts.task))
         self.plugs = kept | fresh
         self._seams = {seam: self._chain(seam) for seam in SEAMS}
         self._batch = self._batch_chain()
 
-    def _changes_model(self, name: str) -> bool:
-        return "model" in self.tricks[name].card.seams
+    def _turn(self, name: str) -> tuple[bool, bool, str]:
+        seams = self.tricks[name].card.seams
+        return "dataset" not in seams, "model" not in seams, name
 
     def _chain(self, seam: str) -> list[Callable[..., Any]]:
         return [getattr(self.plugs[name], seam) for name in self.plan.get(seam, ())]
