@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
-from cockpit.travel import Gradients, Moment
+from cockpit.travel import Gradients, Moment, Parts
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Adaptive:
+    """Clipping by the norm of the weights, in each unit by itself; the head is left alone."""
+
+    def __init__(self, share: float, model: nn.Module) -> None:
+        from cockpit.nets.places import head_of
+
+        head = {id(weight) for weight in head_of(model).layer.parameters()}
+        self._share = share
+        self._weights = [weight for weight in model.parameters() if id(weight) not in head]
+
+    def grads(self, grads: Gradients, at: Moment) -> Gradients:
+        """Scale down in place, without waiting for the device."""
+        from timm.utils.agc import adaptive_clip_grad
+
+        adaptive_clip_grad(self._weights, clip_factor=self._share)
+        return grads
 
 
 @card(
@@ -16,15 +37,25 @@ from cockpit.travel import Gradients, Moment
     seams=("grads",),
     stage="clip",
     live=True,
+    cautions={"clips": "lamb clips the norm of all gradients by itself too; set optimizer.max_grad_norm to null to clip once"},
     when="The gradient norm spikes, or training diverges after a good start.",
     beware="A limit far below the usual norm is only a smaller learning rate. The norm shown is the one before clipping.",
-    source="Pascanu et al. 2013, arXiv 1211.5063",
+    source="Pascanu et al. 2013, arXiv 1211.5063; agc: Brock et al. 2021, arXiv 2102.06171",
 )
 class GradClip(Toggle):
-    """Limit the gradient before the optimizer sees it."""
+    """Limit the gradient before the optimizer sees it.
 
-    max_norm: float = knob(1.0, above=0, high=100, help="the largest norm of all gradients together, or of each entry")
-    mode: Literal["norm", "value"] = knob("norm", help="scale all gradients together, or cut each entry by itself")
+    agc compares the gradient of each unit with the weights of that unit: max_norm is then the largest ratio, and 0.01 is usual.
+    """
+
+    max_norm: float = knob(1.0, above=0, high=100, help="the largest norm of all gradients, of an entry, or for agc the ratio")
+    mode: Literal["norm", "value", "agc"] = knob(
+        "norm", help="scale all gradients together, cut each entry by itself, or limit each unit by the size of its weights"
+    )
+
+    def plug(self, parts: Parts) -> Any:
+        """Itself, or what knows the weights. ValueError where agc finds no head to leave alone."""
+        return Adaptive(self.max_norm, parts.model) if self.mode == "agc" else self
 
     def grads(self, grads: Gradients, at: Moment) -> Gradients:
         """Scale down in place, without waiting for the device."""
