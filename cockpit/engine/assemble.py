@@ -100,8 +100,9 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         wiring = Wiring(recipe, parts_of(recipe, model, task, train))
     except ValueError as error:
         raise AssemblyError(f"tricks: {error}") from error
-    model, train = wiring.model, wiring.parts.train
-    assert isinstance(train, Feed)
+    model, changed = wiring.model, wiring.parts.train
+    assert isinstance(changed, Feed)
+    train = changed
     val = replace(val, mean=train.mean, std=train.std)
     groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Task
+from cockpit.tricks.losses.targets import NEEDS_INDICES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     when="The network is too sure of itself, or some labels are wrong.",
     beware="The training loss can no longer reach 0; validation loss is measured without it. Hurts a network that will teach.",
     source="Szegedy et al. 2016, arXiv 1512.00567",
+    conflicts={"index_only": NEEDS_INDICES},
     cautions={"hard_targets": "a target_threshold turns the smoothed targets back into 0 and 1"},
 )
 class LabelSmoothing(Toggle):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Outcome, Parts, Task
+from cockpit.tricks.losses.targets import NEEDS_INDICES
 from cockpit.tricks.mixing._mix import ONE_MIX, area, beta, boxes, inside
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def weights(share: Tensor, root: float) -> Tensor:
     seams=("model", "batch", "loss", "objective"),
     stage="mix forward",
     tags=("soft_targets", "mixes"),
-    conflicts={**REFUSED, "train_resolution": "the boxes are drawn for one size of image"},
+    conflicts={**REFUSED, "index_only": NEEDS_INDICES, "train_resolution": "the boxes are drawn for one size of image"},
     cautions=MINDED,
     when="A wide network and a long run, where mimo is not enough.",
     beware="Needs width: on a narrow network it is worse than mimo. Repeats multiply the cost of a step.",

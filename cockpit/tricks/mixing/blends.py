@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment
+from cockpit.tricks.losses.targets import NEEDS_INDICES
 from cockpit.tricks.mixing._mix import ONE_MIX, Per, blend, boxes, draw, paste
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def cutmix(batch: Batch, at: Moment, alpha: float, prob: float, per: Per, stream
     stage="mix",
     live=True,
     tags=("soft_targets", "mixes"),
-    conflicts={"mixes": ONE_MIX},
+    conflicts={"mixes": ONE_MIX, "index_only": NEEDS_INDICES},
     when="The network is large for its data, or too sure of itself.",
     beware=f"{CLEAN} Long runs gain, short ones lose a little; on digits no gain is reported.",
     source="Zhang et al. 2018, arXiv 1710.09412",
@@ -67,7 +68,7 @@ class Mixup(Toggle):
     stage="mix",
     live=True,
     tags=("soft_targets", "mixes"),
-    conflicts={"mixes": ONE_MIX},
+    conflicts={"mixes": ONE_MIX, "index_only": NEEDS_INDICES},
     when="Photographs, long runs; stronger than mixup where the whole image is the object.",
     beware=f"{CLEAN} On centred digits the box may hold nothing but background, and the label is wrong.",
     source="Yun et al. 2019, arXiv 1905.04899",
@@ -92,7 +93,7 @@ class Cutmix(Toggle):
     stage="mix",
     live=True,
     tags=("soft_targets", "mixes"),
-    conflicts={"mixes": ONE_MIX},
+    conflicts={"mixes": ONE_MIX, "index_only": NEEDS_INDICES},
     when="Long runs after the recipes of DeiT and A1 to A3, which give a row to each and mean this.",
     beware=f"{CLEAN} Never both on one image.",
     source="Touvron et al. 2021, arXiv 2012.12877",
