@@ -12,6 +12,7 @@ from torch import nn
 from torchvision import models
 
 from cockpit.nets.from_timm import statistics
+from cockpit.recipe import RecipeError, loads
 
 SMALL = "test_resnet"
 """0.4 million parameters, from the library's own tests."""
@@ -181,3 +182,10 @@ def test_images_are_standardised_as_published_weights_expect() -> None:
     assert mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
     assert float(statistics("resnet10t", 1)[0]) == pytest.approx(0.449, abs=1e-3)
+
+
+def test_a_recipe_may_say_it_shortly_and_hears_of_it_early() -> None:
+    recipe = loads(f"model: timm:{SMALL}")
+    assert (recipe.model.card.name, recipe.model.which) == ("timm", SMALL)
+    with pytest.raises(RecipeError, match="1:1: model: activation: the networks of torchvision bring their own"):
+        loads("model: {name: torchvision, activation: gelu}")

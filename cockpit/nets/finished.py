@@ -49,7 +49,7 @@ def finished(path: str, task: Task | None = None, weights: Literal["best", "last
     own = Task(facts.channels, facts.height, facts.width, len(facts.classes), recipe.data.mirrored)
     if task is not None:
         _check_task(run, own, task)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=()):
         model = _model(run, recipe).build(own)
     _load(model, run, recipe, weights)
     plain = recipe.data.standardise == "none"

@@ -52,13 +52,15 @@ class Timm(Model):
     img_size: int | None = knob(None, low=8, high=1024, help="resize the images to squares of this side; none: as they are")
     pretrained: str | None = knob(None, help="file of weights, safetensors or a torch file; none: random ones")
 
+    def __post_init__(self) -> None:
+        brings_its_own(self)
+        if self.pretrained and not self.init.as_built:
+            raise ValueError("init would overwrite the pretrained weights; leave it at torch_default")
+
     def build(self, task: Task) -> nn.Module:
         """ValueError where the name or the file is not there, or the network cannot do with the images or the knobs."""
         from cockpit.nets.from_timm import Wanted, from_timm
 
-        brings_its_own(self)
-        if self.pretrained and not self.init.as_built:
-            raise ValueError("init would overwrite the pretrained weights; leave it at torch_default")
         knobs = (self.which, self.stem, self.drop_path, self.drop, self.img_size, self.pretrained)
         return started(from_timm(Wanted(*knobs), task), self)
 
@@ -86,9 +88,11 @@ class Torchvision(Model):
     which: str = knob("resnet18", help="its name in torchvision.models.list_models()")
     stem: Literal["own", "small"] = knob("own", help=STEM)
 
+    def __post_init__(self) -> None:
+        brings_its_own(self)
+
     def build(self, task: Task) -> nn.Module:
         """ValueError where it is no classifier of one output, or cannot take the images."""
         from cockpit.nets.from_torchvision import from_torchvision
 
-        brings_its_own(self)
         return started(from_torchvision(self.which, self.stem, task), self)
