@@ -1,7 +1,7 @@
 """Schedule-free SGD and AdamW. Defazio et al. 2024, arXiv 2405.15682.
 
 Three points: z steps, x averages z, and the gradient is taken at y between them. The weights hold y while training and x
-while they are scored or kept; z is in the state.
+while they are scored or kept; z is in the state, and so is y as long as the weights are at x.
 """
 
 from __future__ import annotations
@@ -59,22 +59,25 @@ class ScheduleFree(Optimizer):
         x.lerp_(z, share)
         y.copy_(torch.lerp(x, z, 1 - MOMENTUM))
 
+    @torch.no_grad()
     def train(self) -> None:
-        """Weights at x to y; nothing where they are at y."""
-        self._go(training=True, weight=1 - MOMENTUM)
-
-    def eval(self) -> None:
-        """Weights at y to x; nothing where they are at x."""
-        self._go(training=False, weight=1 - 1 / MOMENTUM)
+        """Weights at x back to y, to the bit; nothing where they are at y."""
+        for weight in self._leaving(training=False):
+            weight.copy_(self.state[weight].pop("y"))
 
     @torch.no_grad()
-    def _go(self, *, training: bool, weight: float) -> None:
-        for group in self.param_groups:
-            if group["training"] is not training:
-                group["training"] = training
-                for value in group["params"]:
-                    if "z" in self.state[value]:
-                        value.lerp_(self.state[value]["z"], weight)
+    def eval(self) -> None:
+        """Weights at y to x; nothing where they are at x."""
+        for weight in self._leaving(training=True):
+            self.state[weight]["y"] = weight.clone()
+            weight.lerp_(self.state[weight]["z"], 1 - 1 / MOMENTUM)
+
+    def _leaving(self, *, training: bool) -> list[Tensor]:
+        """The weights that have moved and stand at y, or at x, which they are about to leave."""
+        groups = [group for group in self.param_groups if group["training"] is training]
+        for group in groups:
+            group["training"] = not training
+        return [weight for group in groups for weight in group["params"] if "z" in self.state[weight]]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """A state that was saved at x finds the weights at x, and leaves them at y, where training goes on."""

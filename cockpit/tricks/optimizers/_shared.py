@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +10,22 @@ from cockpit.cards import knob
 from cockpit.families import Optimizer
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
-    from cockpit.travel import Epoch
+    from cockpit.travel import Epoch, Parts
 
 L2 = {"l2": "the penalty is divided by the size of the gradient, so that little of it is left; adamw decays as asked"}
 """A caution of every optimizer that divides by the size of the gradient."""
 
 _NOISE = "one step takes the whole training set, and nothing in it may be random"
-_ALL = "one step takes the whole training set already"
+_ALL = "one step takes the whole training set, whatever batches are drawn"
 FULL_BATCH = {
-    **dict.fromkeys(("augmentation", "mixing", "multi_input", "fgsm_rs", "pgd"), _NOISE),
+    **dict.fromkeys(("mixing", "multi_input", "fgsm_rs", "pgd", "rrelu", "repeated_aug"), _NOISE),
     **dict.fromkeys(("dropout", "dropout_2d", "alpha_dropout", "drop_block", "stochastic_depth", "patch_dropout"), _NOISE),
-    **dict.fromkeys(("rrelu", "repeated_aug"), _NOISE),
-    **dict.fromkeys(("grad_accumulation", "batch_growth"), _ALL),
+    **dict.fromkeys(("random_flip", "random_crop", "random_resized_crop", "rotation", "affine", "random_erasing"), _NOISE),
+    **dict.fromkeys(("color_jitter", "pca_lighting", "gaussian_noise", "cutout"), _NOISE),
+    **dict.fromkeys(("auto_augment", "rand_augment", "trivial_augment", "aug_mix"), _NOISE),
+    **dict.fromkeys(("grad_accumulation", "batch_growth", "triplet"), _ALL),
 }
 """The conflicts of an optimizer that takes all images in one step."""
 IN_PARTS = {"batch": "the images pass in parts of train.batch_size, and batch norm takes its statistics from each part alone"}
@@ -45,18 +47,32 @@ def rated(groups: list[dict[str, Any]], knobs: Optimizer) -> list[dict[str, Any]
     return rates
 
 
-class FullBatch:
-    """The sampler of an optimizer that takes all images in one step; the loop passes them in parts and adds the gradients."""
+class Whole:
+    """Every image in one step; the loop passes them in parts and adds the gradients.
+
+    The order matters to batch norm only, and is the same in every epoch.
+    """
+
+    def __init__(self, stream: Callable[[str], Generator]) -> None:
+        self._stream = stream
 
     def sampler(self, batches: Sequence[Tensor], epoch: Epoch) -> tuple[Tensor, ...]:
-        """One batch of every place of the training split, in order."""
+        """One batch of every place of the training split."""
         import torch
 
-        return (torch.arange(len(epoch.labels)),)
+        return (torch.randperm(len(epoch.labels), generator=self._stream("full_batch")),)
 
     def steps(self, count: int, epoch: int) -> int:
         """One."""
         return 1
+
+
+class FullBatch:
+    """An optimizer that takes all images in one step."""
+
+    def plug(self, parts: Parts) -> Whole:
+        """Its sampler."""
+        return Whole(parts.stream)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cockpit.cards import card, knob
@@ -40,7 +41,9 @@ class Muon(Optimizer):
 
         from cockpit.nets.places import head_of
 
-        layers = [module for module in model.modules() if isinstance(module, nn.Embedding)] + [head_of(model).layer]
+        layers: list[nn.Module] = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+        with suppress(ValueError):  # a network that ends in a convolution has no head
+            layers.append(head_of(model).layer)
         held_back = {id(weight) for layer in layers for weight in layer.parameters()}
         parts = []
         for group in groups:
