@@ -14,7 +14,7 @@
 
     for each batch:
         lr    = schedule(lr)
-        x, y  = batch(x, y)                 geometry -> colour -> attack -> standardise -> erase -> mix
+        x, y  = batch(x, y)                 geometry -> policy -> colour -> attack -> standardise -> erase -> mix
         yhat  = model(x)                    these two lines are the objective
         loss  = criterion(yhat, y)
         optimizer.zero_grad()
@@ -45,7 +45,7 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
     "update": (),
     "sampler": ("draw", "repeat", "group"),
     "schedule": (),
-    "batch": ("geometry", "colour", "attack", "standardise", "erase", "mix"),
+    "batch": ("geometry", "policy", "colour", "attack", "standardise", "erase", "mix"),
     "grads": ("penalty", "clip"),
     "weights": ("decay", "average"),
     "evaluate": ("average", "refresh", "views"),

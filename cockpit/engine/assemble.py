@@ -163,7 +163,7 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         precision=job.precision.name,
         params=sum(weight.numel() for weight in job.model.parameters()),
         layers=tuple(layer for layer, _ in layers_of(job.model)),
-        data=loaded.facts,
+        data=replace(loaded.facts, mean=tuple(job.train.mean.flatten().tolist()), std=tuple(job.train.std.flatten().tolist())),
         plan={seam: list(names) for seam, names in job.wiring.plan.items()},
         steps_per_epoch=job.steps_per_epoch,
         total_steps=job.total_steps,

@@ -4,7 +4,7 @@ import copy
 import time
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.probes import layers_of, watch_activity
@@ -74,10 +74,17 @@ def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
     with torch.no_grad(), torch.random.fork_rng(), watch_activity(twin) as activity, job.precision.autocast():
         logits = twin(batch.x).float()
         loss = job.criterion(logits, batch.y)
-        expected = job.criterion(torch.zeros_like(logits), batch.y)
+        expected = job.criterion(torch.zeros_like(logits) + _bias(twin, logits.shape[1]), batch.y)
         accuracy = (logits.argmax(1) == batch.y).float().mean()
     event = ev.Measured(samples=len(places), loss=float(loss), expected_loss=float(expected), accuracy=float(accuracy))
     return event, _dead_rows(job, activity.dead())
+
+
+def _bias(model: nn.Module, classes: int) -> Tensor:
+    """What the head says before it has seen anything: 0, unless its bias was set on purpose."""
+    heads = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == classes]
+    bias = heads[-1].bias if heads else None
+    return torch.zeros(classes, device=next(model.parameters()).device) if bias is None else bias
 
 
 def _dead_rows(job: Training, dead: dict[str, float]) -> Rows:

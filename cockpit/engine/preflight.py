@@ -14,6 +14,7 @@ from cockpit.engine.device import DeviceError
 from cockpit.engine.evaluation import measure_start
 from cockpit.engine.words import told
 from cockpit.judge import Judge
+from cockpit.nets.count import Count, count
 from cockpit.recipe import Recipe, cautions, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.history import History
@@ -31,6 +32,7 @@ class Report:
     measured: ev.Measured
     findings: tuple[ev.Flagged, ...]
     notes: tuple[str, ...]
+    size: Count
     more: tuple[Found, ...] = ()
     """The checks that were asked for by name."""
 
@@ -45,6 +47,9 @@ class Report:
             "device": facts.device,
             "precision": facts.precision,
             "params": facts.params,
+            "trainable": self.size.trainable,
+            "flop": self.size.flop,
+            "activation_bytes": self.size.activations,
             "layers": len(facts.layers),
             "steps_per_epoch": facts.steps_per_epoch,
             "total_steps": facts.total_steps,
@@ -64,6 +69,7 @@ class Report:
         lines = [
             f"data      {data.source} · {shape} · train {data.train:,} · val {data.val:,} · test {data.test:,} sealed",
             f"model     {facts.params:,} parameters in {len(facts.layers)} layers · {facts.device} {facts.precision}",
+            f"forward   {self.size.flop / 1e6:,.3g} MFLOP and {self.size.activations / 1e3:,.3g} kB of activations an image",
             f"training  {facts.epochs} epochs of {facts.steps_per_epoch:,} steps = {facts.total_steps:,} steps",
             *(f"{seam:<9} {' -> '.join(names)}" for seam, names in facts.plan.items()),
             f"at start  loss {seen.loss:.3f}, equal logits give {seen.expected_loss:.3f} · accuracy {seen.accuracy:.1%}",
@@ -81,6 +87,7 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
         job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
         begun = started(job, loaded)
         measured, _ = measure_start(job)
+        size = count(job.model, job.task)
         more = tuple(CHECKS[name](job) for name in wanted)
     except (AssemblyError, DataError, DeviceError) as error:
         raise CheckError(str(error)) from error
@@ -95,5 +102,6 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
         measured,
         tuple(f for f in findings if isinstance(f, ev.Flagged)),
         (*loaded.notes, *cautions(recipe), *job.wiring.notes),
+        size,
         more,
     )

@@ -76,7 +76,7 @@ class Wiring:
         return value
 
     def batch(self, batch: Batch, at: Moment) -> Batch:
-        """Pass a batch through the geometry, colour, attack, standardise, erase and mix stages."""
+        """Pass a batch through its stages, from geometry to mix."""
         for stage in self._batch:
             batch = stage(batch, at)
         return batch

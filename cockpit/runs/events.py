@@ -101,7 +101,7 @@ class Measured(Event):
     samples: int
     loss: float
     expected_loss: float
-    """The configured loss of all-equal logits."""
+    """The configured loss of all-equal logits, moved by the bias of the head where that was set on purpose."""
     accuracy: float
 
 

@@ -15,14 +15,16 @@ REFUSED = "zero_last_gamma: this network has no residual branch that ends in a n
 
 
 def last_scales(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The scale of the norm that each residual branch ends in; nothing of a branch that ends otherwise."""
+    """The scale of the norm that each residual branch ends in; nothing of a branch that ends otherwise: behind a ReLU, a
+    scale of 0 would never get a gradient.
+    """
     from torch import nn
 
     for block in model.modules():
-        held = [getattr(layer, "weight", None) for layer in _branch(block)]
-        weights = [weight for weight in held if isinstance(weight, nn.Parameter)]
-        if weights and weights[-1].ndim == 1:
-            yield weights[-1]
+        layers = _branch(block)
+        scale = getattr(layers[-1], "weight", None) if layers else None
+        if isinstance(scale, nn.Parameter) and scale.ndim == 1:
+            yield scale
 
 
 def _branch(block: nn.Module) -> list[nn.Module]:
@@ -32,7 +34,8 @@ def _branch(block: nn.Module) -> list[nn.Module]:
     if hasattr(block, "downsample"):  # a block of torchvision's and timm's residual networks
         return [norm for name in ("bn1", "bn2", "bn3") if isinstance(norm := getattr(block, name, None), nn.Module)]
     branch = getattr(block, "branch", None)
-    return [layer for layer in branch.modules() if not isinstance(layer, nn.PReLU)] if branch is not None else []
+    leaves = [layer for layer in branch.modules() if not any(layer.children())] if branch is not None else []
+    return [layer for layer in leaves if not isinstance(layer, nn.PReLU)]
 
 
 @card(
