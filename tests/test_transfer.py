@@ -150,7 +150,7 @@ def test_names_without_a_like_are_noted():
     state = net().state_dict()
     del state["conv2_1_norm.bias"]
     plug = tuned(net(), state={**state, "extra.weight": torch.zeros(3)})
-    assert plug.notes == ("fine_tune loaded 98% of the weights; missing: conv2_1_norm.bias; unexpected: extra.weight",)
+    assert plug.notes == ("loaded 98% of the weights; missing: conv2_1_norm.bias; unexpected: extra.weight",)
 
 
 def test_only_names_and_shapes_that_fit_are_copied():
@@ -176,13 +176,20 @@ def test_images_are_standardised_as_the_other_run_did(fly):
     assert float(source(str(plain.path), "best").std) == 1
 
 
-def test_the_root_is_that_of_the_weights_and_of_a_fresh_head():
-    plain = tuned(net()).root
-    assert plain == tuned(net(), lr_factor=0.5).root == fingerprint(net().state_dict())
+def test_what_is_trained_on_and_what_is_scored_are_standardised_alike(fly):
+    other = fly(TINY, "data={source: synthetic, size: 8, train: 100, test: 20}", "train.epochs=1").run
+    job, places = job_of(TINY, f"tricks.fine_tune={{run: {other.path}}}"), torch.arange(9)
+    mean = read_history(other).started.data.mean[0]
+    assert float(job.train.mean) == float(job.val.mean) == pytest.approx(mean)
+    torch.testing.assert_close(job.batches(places, job.moment())[0].x, job.train.clean(places).x)
+
+
+def test_the_root_is_that_of_the_other_run():
+    roots = [tuned(net(), reset_head=asked).root for asked in ("on", "off")]
+    assert roots == [fingerprint(net().state_dict())] * 2
     moved = {name: value + (name == "head.bias") for name, value in net().state_dict().items()}
-    roots = {plain, tuned(net(), state=moved).root, tuned(net(), reset_head="on").root}
-    assert len(roots) == 3
-    assert tuned(net(), reset_head="on").root == tuned(net(), reset_head="on").root
+    renamed = {name.replace("head", "tail"): value for name, value in net().state_dict().items()}
+    assert len({roots[0], fingerprint(moved), fingerprint(renamed)}) == 3
 
 
 @pytest.mark.parametrize(("old", "new", "extra"), [((4, 4), (7, 7), 1), ((4, 4), (2, 2), 0), ((7, 7), (4, 4), 1)])

@@ -39,9 +39,9 @@ class Source:
     std: Tensor
 
 
-def fingerprint(state: Mapping[str, Tensor], start: str = "") -> str:
-    """Short hash of weights by name, going on from another."""
-    digest = hashlib.blake2b(start.encode(), digest_size=8)
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """Short hash of weights and their names."""
+    digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(state.items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -26,7 +26,7 @@ class FineTuning:
 
         self._settings, self._found, self._stream = settings, found, stream
         self.root = fingerprint(found.state)
-        """Hash of the weights it starts from, a fresh head's too: runs with one root may be averaged."""
+        """Hash of the weights it starts from: runs with one root may be averaged, whatever small head they began with."""
         self.notes: tuple[str, ...] = ()
         """What the user should know of names that did not fit."""
         self._loaded: set[nn.Parameter] = set()
@@ -34,7 +34,7 @@ class FineTuning:
     def model(self, model: nn.Module, task: Task) -> nn.Module:
         """The same network with the other's weights. ValueError where less than half of it finds its like."""
         from cockpit.nets.places import head_of
-        from cockpit.nets.transfer import fingerprint, fitted, put_in, start_head
+        from cockpit.nets.transfer import fitted, put_in, start_head
 
         state, place = fitted(self._found.state, self._found.size, model, task), head_of(model)
         own = {f"{place.name}.{name}": value for name, value in place.layer.state_dict().items()}
@@ -42,7 +42,6 @@ class FineTuning:
         match = put_in(model, state, skip=frozenset(own if fresh else ()))
         if fresh:
             start_head(place.layer, self._stream)  # type: ignore[arg-type]  # head_of finds linear layers
-            self.root = fingerprint(place.layer.state_dict(), self.root)
         missing, unexpected = _told(match.missing), _told(match.unexpected)
         if match.share < 0.5:
             raise ValueError(
@@ -50,7 +49,7 @@ class FineTuning:
                 f"missing: {missing}; unexpected: {unexpected}"
             )
         if match.missing or match.unexpected:
-            self.notes = (f"fine_tune loaded {match.share:.0%} of the weights; missing: {missing}; unexpected: {unexpected}",)
+            self.notes = (f"loaded {match.share:.0%} of the weights; missing: {missing}; unexpected: {unexpected}",)
         self._loaded = {weight for name, weight in model.named_parameters() if name in match.loaded}
         return model
 
@@ -93,7 +92,10 @@ def _told(names: tuple[str, ...]) -> str:
         "whitening_conv": "it would overwrite the first layer that was loaded",
         "zero_last_gamma": "it would overwrite scales that were loaded",
     },
-    cautions={"prior_bias": "it overwrites the bias of the head, a loaded one too"},
+    cautions={
+        "prior_bias": "it overwrites the bias of the head, a loaded one too",
+        "freeze_bn_scale": "it sets scales that were loaded back to 1",
+    },
     when="Few labels, or a network that is long to train: start from one that has seen more.",
     beware="Keep the other run: a resume reads it again. Its training images must not be among the test images here.",
     source="Yosinski et al. 2014, arXiv 1411.1792",
