@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cockpit.engine.wiring import Wiring
+from cockpit.nets.attack import attack, still
 from cockpit.recipe import loads
 from cockpit.travel import Moment, Outcome
-from cockpit.tricks.adversarial import Fgsm, FgsmRs, Pgd, attack, losses, noise, still
+from cockpit.tricks.adversarial import Fgsm, FgsmRs, Pgd, losses, noise
 
 TRICKS = [Fgsm(), Fgsm(bn="train"), FgsmRs(), Pgd(steps=3), Pgd(steps=2, restarts=2)]
 

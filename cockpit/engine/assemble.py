@@ -104,8 +104,8 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
     assert isinstance(changed, Feed)
     train = changed
     val = replace(val, mean=train.mean, std=train.std)
-    groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
     try:
+        groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
         optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
     except ValueError as error:
         raise AssemblyError(f"optimizer: {error}") from error

@@ -13,8 +13,9 @@ from cockpit.engine.control import Control
 from cockpit.engine.evaluation import evaluate, measure_start
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.recorder import Left, Recorder
-from cockpit.engine.repeat import Mark, frozen_statistics
+from cockpit.engine.repeat import Mark
 from cockpit.engine.training import Training
+from cockpit.nets.statistics import frozen_statistics
 from cockpit.travel import Batch, Moment, Outcome
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
 
 
 class Mark:
@@ -29,19 +28,3 @@ class Mark:
         torch.set_rng_state(self._cpu)
         if self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self._device)
-
-
-@contextmanager
-def frozen_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch norm goes on to use each batch's statistics, and the running ones stay as they are."""
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    kept: list[tuple[nn.Module, dict[str, Tensor]]] = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms]
-    for norm, buffers in kept:
-        for name, value in buffers.items():
-            setattr(norm, name, value.clone())
-    try:
-        yield
-    finally:
-        for norm, buffers in kept:
-            for name, value in buffers.items():
-                setattr(norm, name, value)

@@ -205,7 +205,7 @@ class Training:
         for key in (key for key in after if after[key] != before.get(key)):
             for group in self.optimizer.param_groups:
                 if key not in group.get("pinned", ()):
-                    group[key] = after[key]
+                    group[key] = after[key] * group.get("decay_scale", 1.0) if key == "weight_decay" else after[key]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to go on as if nothing had happened."""

@@ -108,7 +108,8 @@ class Flight:
 
     @staticmethod
     def _close(end: "End", job: "Training", keeper: Any) -> ev.Ended:
-        keeper.save_last(job, "end" if end.state == "finished" else "stop")
+        with job.settled():
+            keeper.save_last(job, "end" if end.state == "finished" else "stop")
         if job.keep_best and job.best:
             keeper.restore_best(job)
         return ev.Ended(state=end.state, reason=end.reason)

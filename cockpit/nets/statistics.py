@@ -1,6 +1,7 @@
 """Batch norm statistics taken anew, for weights that no batch has passed through (Izmailov et al. 2018, arXiv 1803.05407)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,3 +27,21 @@ def refresh_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """Every batch norm of a network."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+@contextmanager
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch norm goes on to use each batch's statistics, and the running ones stay as they are."""
+    kept = [(norm, name, value) for norm in batch_norms(model) for name, value in norm.named_buffers(recurse=False)]
+    for norm, name, value in kept:
+        setattr(norm, name, value.clone())
+    try:
+        yield
+    finally:
+        for norm, name, value in kept:
+            setattr(norm, name, value)

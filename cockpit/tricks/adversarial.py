@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
@@ -12,7 +11,7 @@ from cockpit.travel import Batch, Moment, Outcome, Parts
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from cockpit.travel import Criterion, Forward, Objective
 
@@ -28,62 +27,6 @@ MINDED = {
 }
 EPSILON = "farthest that a pixel moves, on the scale from 0 to 1: 0.1 for digits, 0.0314 (8/255) for colour photographs"
 WEIGHT = "share of the moved images in the loss; at 1 the pass over the clean ones is left out"
-
-
-def attack(forward: Forward, x: Tensor, y: Tensor, epsilon: float, step: float, steps: int, start: Tensor | None) -> Tensor:
-    """Move images up the loss: x (B, C, H, W) in [0, 1], y int64 (B,). `forward`: pixels to logits.
-
-    Each step goes by `step` along the sign of the gradient and back into the box of `epsilon` around x and into [0, 1].
-    `start`: where in the box to begin, the centre where it is None. The weights' gradients are left alone.
-    """
-    import torch
-    from torch.nn import functional
-
-    low, high = (x - epsilon).clamp(min=0), (x + epsilon).clamp(max=1)
-    there = x.detach() if start is None else torch.clamp(x + start, low, high)
-    for _ in range(steps):
-        there = there.detach().requires_grad_()
-        with torch.enable_grad():
-            loss = functional.cross_entropy(forward(there), y, reduction="sum")
-            (slope,) = torch.autograd.grad(loss, there)
-        there = torch.clamp(there.detach() + step * slope.sign(), low, high)
-    return there
-
-
-@contextmanager
-def still(model: nn.Module, *, batch_statistics: bool = False) -> Iterator[None]:
-    """The network in evaluation mode, with batch norm on each batch's own statistics if asked; afterwards as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    norms = [norm for norm in _norms(model) if norm.training]
-    model.eval()
-    if batch_statistics:
-        for norm in norms:
-            norm.train()
-    try:
-        with unmoved(model):
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def unmoved(model: nn.Module) -> Iterator[None]:
-    """Batch norm in training uses each batch's statistics, and its running ones stay as they are."""
-    kept = [(norm, name, value) for norm in _norms(model) for name, value in norm.named_buffers(recurse=False)]
-    for norm, name, value in kept:
-        setattr(norm, name, value.clone())
-    try:
-        yield
-    finally:
-        for norm, name, value in kept:
-            setattr(norm, name, value)
-
-
-def _norms(model: nn.Module) -> list[nn.Module]:
-    from torch import nn
-
-    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 class Adversary:
@@ -102,6 +45,8 @@ class Adversary:
         def forward(x: Tensor) -> Tensor:
             logits: Tensor = self._net(self._train.standardise(batch._replace(x=x)).x)
             return logits.float()
+
+        from cockpit.nets.attack import still
 
         with still(self._net, batch_statistics=self._batch_statistics):
             moved = self._make(forward, batch.x, batch.y, at)
@@ -157,6 +102,8 @@ class Fgsm(Toggle):
 
     def moved(self, forward: Forward, x: Tensor, y: Tensor, at: Moment) -> Tensor:
         """One step of epsilon."""
+        from cockpit.nets.attack import attack
+
         return attack(forward, x, y, self.epsilon, self.epsilon, 1, None)
 
 
@@ -186,6 +133,8 @@ class FgsmRs(Toggle):
     def moved(self, forward: Forward, x: Tensor, y: Tensor, at: Moment) -> Tensor:
         """One step from a random start."""
         start = noise(x, self.epsilon, at.stream("fgsm_rs"))
+        from cockpit.nets.attack import attack
+
         return attack(forward, x, y, self.epsilon, self.alpha * self.epsilon, 1, start)
 
 
@@ -228,6 +177,8 @@ class Pgd(Toggle):
 
     def _once(self, forward: Forward, x: Tensor, y: Tensor, stream: torch.Generator) -> Tensor:
         start = noise(x, self.epsilon, stream)
+        from cockpit.nets.attack import attack
+
         return attack(forward, x, y, self.epsilon, self.alpha * self.epsilon, self.steps, start)
 
 

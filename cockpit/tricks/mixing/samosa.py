@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Outcome, Parts
-from cockpit.tricks.adversarial import still, unmoved
 from cockpit.tricks.mixing._mix import ONE_MIX, cycle
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class Rebuilding:
         """Numbers that reach the head. ValueError where they are not one vector for an image."""
         import torch
 
+        from cockpit.nets.attack import still
+
         task, device = parts.task, next(parts.model.parameters()).device
         with torch.no_grad(), still(parts.model):
             parts.model(torch.zeros(2, task.channels, task.height, task.width, device=device))
@@ -59,6 +60,7 @@ class Rebuilding:
 
     def objective(self, inner: Objective, forward: Forward, criterion: Criterion) -> Objective:
         """The loss as it was, plus rebuilding, plus what the classifier says of the mixed images."""
+        from cockpit.nets.statistics import frozen_statistics
 
         def learned(batch: Batch, at: Moment) -> Outcome:
             plain = inner(batch, at)
@@ -67,7 +69,7 @@ class Rebuilding:
             loss = plain.loss + self._knobs.rec * _apart(self.decoder(code, rest, *pixels.shape[2:]), pixels)
             if at.clock.epoch >= self._knobs.warm_epochs:
                 partner = cycle(len(batch.x), at.stream("samosa")).to(batch.x.device)
-                with unmoved(self._net):  # else evaluation would use the statistics of blurred images
+                with frozen_statistics(self._net):  # else evaluation would use the statistics of blurred images
                     loss = loss + self._mixed(batch, code, rest[partner], forward, criterion)
             return plain._replace(loss=loss)
 
