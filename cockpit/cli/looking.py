@@ -74,7 +74,9 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
         )
         lines += [f"{where} · {one['device']} · {one['params']:,} parameters"]
     if one["best"]:
-        lines += [f"  best  epoch {one['best']['epoch']} · val accuracy {one['best']['val_accuracy']:.2%}"]
+        best = one["best"]
+        whose = f" with {best['weights']}, {best['plain_accuracy']:.2%} without" if best["plain_accuracy"] is not None else ""
+        lines += [f"  best  epoch {best['epoch']} · val accuracy {best['val_accuracy'] or 0:.2%}{whose}"]
     if one["last"]:
         last = one["last"]
         lines += [f"  last  train accuracy {last['train_accuracy'] or 0:.2%} · val {last['val_accuracy'] or 0:.2%}"]

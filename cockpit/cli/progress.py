@@ -72,7 +72,8 @@ def line_of(event: ev.Event) -> str:
             best = " · best" if event.best else ""
             train = f"train {event.train_loss:.4f} {event.train_accuracy:6.2%}"
             val = f"val {event.val_loss:.4f} {event.val_accuracy:6.2%}"
-            return f"epoch {event.epoch:>3} · step {event.step:>6} · {train} · {val}{best}"
+            whose = f" with {event.weights}, {event.plain_accuracy:.2%} without" if event.plain_accuracy is not None else ""
+            return f"epoch {event.epoch:>3} · step {event.step:>6} · {train} · {val}{whose}{best}"
         case ev.Flagged():
             return f"{event.severity}: {event.id} at step {event.step}: {event.headline}"
         case ev.Cleared():

@@ -58,7 +58,14 @@ def _best(history: History) -> dict[str, Any] | None:
     best = history.best
     if best is None:
         return None
-    return {"epoch": best.epoch, "val_accuracy": _number(best.val_accuracy), "val_loss": _number(best.val_loss)}
+    return {
+        "epoch": best.epoch,
+        "val_accuracy": _number(best.val_accuracy),
+        "val_loss": _number(best.val_loss),
+        "weights": best.weights,
+        "plain_accuracy": best.plain_accuracy,
+        "scores": {name: _number(score) for name, score in best.scores.items()},
+    }
 
 
 def _last(history: History) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What the plots show: series over the steps of the planned run, and marks for edits and flags."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -39,12 +40,13 @@ def curves(history: History) -> Curves:
     return Curves(
         loss=(
             Series("train", steps["step"], steps["loss"], color="primary"),
-            *_evaluated(history, "val", lambda seen: seen.val_loss, "warning", "dotted"),
+            *_evaluated(history, _whose(history), lambda seen: seen.val_loss, "warning", "dotted"),
             *_best(history, lambda seen: seen.val_loss),
         ),
         accuracy=(
             *_train_accuracy(history),
-            *_evaluated(history, "val", lambda seen: seen.val_accuracy, "warning", "dotted"),
+            *_evaluated(history, _whose(history), lambda seen: seen.val_accuracy, "warning", "dotted"),
+            *_plain(history),
             *_best(history, lambda seen: seen.val_accuracy),
         ),
         rates=tuple((tab, Series(tab, steps["step"], steps[column], sparse=True)) for tab, column in RATES.items()),
@@ -60,6 +62,19 @@ def _train_accuracy(history: History) -> tuple[Series, ...]:
     if len(steps) and np.isnan(steps["accuracy"][-MIXED:]).all():
         return _evaluated(history, "train, clean", lambda seen: seen.train_accuracy, "primary", "dashed")
     return (Series("train", steps["step"], steps["accuracy"], color="primary", sparse=True),)
+
+
+def _whose(history: History) -> str:
+    """`val`, and whose weights were scored where they are not the ones just trained."""
+    weights = history.evaluations[-1].weights if history.evaluations else "raw"
+    return "val" if weights == "raw" else f"val, {clean(weights)}"
+
+
+def _plain(history: History) -> tuple[Series, ...]:
+    """Validation accuracy of the weights as trained, where an average or test-time views are what counts."""
+    if not history.evaluations or history.evaluations[-1].plain_accuracy is None:
+        return ()
+    return _evaluated(history, "plain", lambda seen: seen.plain_accuracy or math.nan, "secondary", "dashed")
 
 
 def _evaluated(
