@@ -105,7 +105,7 @@ class FineTune(Toggle):
     """Start from the weights of another run, and standardise as it did.
 
     Weights go by name and shape; the positions of a vit are resampled for images of another size. The head starts anew where
-    the classes are others, or where the other run learned without labels.
+    the classes are others, or where the other run learned without labels; after such a run a short one here wants lr_factor 1.
     """
 
     run: str = knob(help="the run to start from: its directory, its id or its name")
