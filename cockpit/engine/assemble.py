@@ -1,6 +1,5 @@
 """From a recipe to a training that is ready for its first step."""
 
-import copy
 import hashlib
 from dataclasses import replace
 from functools import partial
@@ -12,10 +11,12 @@ from torch import Tensor, nn
 from cockpit.datasets.base import Places
 from cockpit.engine import randomness
 from cockpit.engine.data.load import Loaded, Split, load
-from cockpit.engine.device import pick_device, pick_precision
+from cockpit.engine.device import Precision, pick_device, pick_precision
 from cockpit.engine.feed import Feed
+from cockpit.engine.floors import chance_and_floor
 from cockpit.engine.probes import layers_of
 from cockpit.engine.training import Training, batches_of
+from cockpit.engine.trial import TrialError, try_out
 from cockpit.engine.wiring import Wiring
 from cockpit.recipe import Recipe
 from cockpit.runs import events as ev
@@ -81,36 +82,15 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
     loaded = load(recipe.data, places)
     task = task_of(loaded)
     train, val = (feed_of(split, loaded, recipe, device) for split in (loaded.train, loaded.val))
-    if len(train) < recipe.train.batch_size and recipe.train.drop_last:
-        raise AssemblyError(
-            f"train.batch_size: {recipe.train.batch_size} is more than the {len(train)} training images; "
-            f"take at most {len(train)}, or train.drop_last: off"
-        )
-    try:
-        recipe.score.measure(torch.eye(task.classes), torch.arange(task.classes))
-    except ValueError as error:
-        raise AssemblyError(f"score: {error}") from error
-    model = build_model(recipe, task, allow_code=allow_code).to(device)
-    if recipe.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if not any(weight.requires_grad for weight in model.parameters()):
-        raise AssemblyError("model: the network has no weights to train")
-    _try_single(model, train, recipe)
+    _fits(recipe, train, task)
+    model = _ready(build_model(recipe, task, allow_code=allow_code).to(device), train, task, recipe)
     try:
         wiring = Wiring(recipe, parts_of(recipe, model, task, train))
     except ValueError as error:
         raise AssemblyError(f"tricks: {error}") from error
     model, changed = wiring.model, wiring.parts.train
     assert isinstance(changed, Feed)
-    train = changed
-    val = replace(val, mean=train.mean, std=train.std)
-    try:
-        groups = wiring.through("params", [{"params": [p for p in model.parameters() if p.requires_grad]}], model)
-        optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
-    except ValueError as error:
-        raise AssemblyError(f"optimizer: {error}") from error
-    if precision.scaler.is_enabled() and ("closure" in recipe.optimizer.contract or wiring.tagged("looks_twice")):
-        raise AssemblyError("train.precision: fp16 scales the loss, and a step that looks at its batch twice cannot; take bf16")
+    optimizer = _optimizer(recipe, wiring, precision)
     if recipe.train.compile != "eager":
         torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
         model.compile(mode=recipe.train.compile)
@@ -120,13 +100,52 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         model=model,
         optimizer=optimizer,
         precision=precision,
-        train=train,
-        val=val,
+        train=changed,
+        val=replace(val, mean=changed.mean, std=changed.std),
         wiring=wiring,
         plain_criterion=recipe.loss.build(task),
         root=wiring.root or weights_hash(model),
     )
     return job, loaded
+
+
+def _fits(recipe: Recipe, train: Feed, task: Task) -> None:
+    """Raise AssemblyError where batch or score ask for more than the data have."""
+    if len(train) < recipe.train.batch_size and recipe.train.drop_last:
+        raise AssemblyError(
+            f"train.batch_size: {recipe.train.batch_size} is more than the {len(train)} training images; "
+            f"take at most {len(train)}, or train.drop_last: off"
+        )
+    try:
+        recipe.score.measure(torch.eye(task.classes), torch.arange(task.classes))
+    except ValueError as error:
+        raise AssemblyError(f"score: {error}") from error
+
+
+def _ready(model: nn.Module, train: Feed, task: Task, recipe: Recipe) -> nn.Module:
+    """The network in its memory layout, tried out on two images. Raises AssemblyError."""
+    if recipe.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise AssemblyError("model: the network has no weights to train")
+    try:
+        try_out(model, train, task.classes, recipe)
+    except TrialError as error:
+        raise AssemblyError(str(error)) from error
+    return model
+
+
+def _optimizer(recipe: Recipe, wiring: Wiring, precision: Precision) -> torch.optim.Optimizer:
+    """The optimizer over the groups that the tricks make. Raises AssemblyError."""
+    if precision.scaler.is_enabled() and ("closure" in recipe.optimizer.contract or wiring.tagged("looks_twice")):
+        raise AssemblyError("train.precision: fp16 scales the loss, and a step that looks at its batch twice cannot; take bf16")
+    try:
+        trained = [weight for weight in wiring.model.parameters() if weight.requires_grad]
+        groups = wiring.through("params", [{"params": trained}], wiring.model)
+        optimizer: torch.optim.Optimizer = wiring.through("optimizer", recipe.optimizer.build(groups))
+    except ValueError as error:
+        raise AssemblyError(f"optimizer: {error}") from error
+    return optimizer
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -135,22 +154,6 @@ def weights_hash(model: nn.Module) -> str:
     for weight in model.parameters():
         digest.update(weight.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _try_single(model: nn.Module, train: Feed, recipe: Recipe) -> None:
-    """Where an epoch has a batch of one image, show one to a copy: batch norm may have nothing to take statistics of."""
-    size, drop_last = recipe.train.batch_size, recipe.train.drop_last
-    if size > 1 and (drop_last or len(train) % size != 1):
-        return
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            copy.deepcopy(model).train()(train.clean(torch.zeros(1, dtype=torch.int64, device=train.labels.device)).x)
-    except ValueError as error:
-        which = "every batch" if size == 1 else f"the last batch of the {len(train)} training images"
-        raise AssemblyError(
-            f"train.batch_size: {size} leaves {which} with 1 image, and batch norm takes its statistics over several; "
-            f"take {size + 1}{'' if size == 1 else ', or train.drop_last: on'}"
-        ) from error
 
 
 def started(job: Training, loaded: Loaded) -> ev.Started:
@@ -175,28 +178,3 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         loss_floor=floor,
         chance_accuracy=max(loaded.facts.train_counts) / loaded.facts.train,
     )
-
-
-def chance_and_floor(job: Training, loaded: Loaded) -> tuple[float, float]:
-    """The loss of answering every image with the class shares, and the least loss that any answer can have."""
-    shares = torch.tensor(loaded.facts.train_counts, dtype=torch.float32) / loaded.facts.train
-    prior = shares.clamp(min=1e-6).log()[None]
-    answers = range(job.task.classes)
-    chance = sum(float(shares[answer]) * float(job.criterion(prior, torch.tensor([answer]))) for answer in answers)
-    return chance, floor_of(job)
-
-
-def floor_of(job: Training) -> float:
-    """The least loss that any answer can have: 0 for cross-entropy, more where label smoothing asks for doubt."""
-    logits = torch.zeros(1, job.task.classes, requires_grad=True)
-    search = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        search.zero_grad()
-        loss = job.criterion(logits, torch.tensor([0]))
-        loss.backward()
-        return loss
-
-    search.step(closure)
-    floor = float(job.criterion(logits.detach(), torch.tensor([0])))
-    return floor if floor > 0.01 else 0.0
