@@ -1,6 +1,7 @@
 """From a recipe to a training that is ready for its first step."""
 
 import hashlib
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -158,7 +159,7 @@ def weights_hash(model: nn.Module) -> str:
 
 def started(job: Training, loaded: Loaded) -> ev.Started:
     """What the screen needs to know of a training before its first step."""
-    chance, floor = chance_and_floor(job, loaded)
+    chance, floor = (math.nan, 0.0) if job.wiring.tagged("no_labels") else chance_and_floor(job, loaded)
     schedule = job.recipe.schedule
     return ev.Started(
         step=job.step,

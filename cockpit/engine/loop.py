@@ -76,8 +76,8 @@ def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
     job.optimizer.zero_grad()
     images = sum(len(batch.x) for batch in batches)
     losses = []
-    for batch in batches:
-        loss, logits = job.objective(batch, at)  # yhat = model(x); loss = criterion(yhat, y)
+    for number, batch in enumerate(batches):
+        loss, logits = job.objective(batch, at.part(number))  # yhat = model(x); loss = criterion(yhat, y)
         if len(batches) > 1:
             loss = loss * (len(batch.x) / images)
         job.descend(loss)

@@ -1,5 +1,6 @@
 """A network that stays at chance."""
 
+import math
 from typing import ClassVar
 
 from cockpit.cards import card, knob
@@ -47,7 +48,7 @@ class NotLearning(Flag):
     def look(self, history: History) -> Sign | None:
         """Warning at chance, critical where the loss is far above it."""
         started, seen = history.started, last_evaluation(history)
-        if started is None or seen is None or not settled(history):
+        if started is None or seen is None or not math.isfinite(started.chance_loss) or not settled(history):
             return None
         window = max(started.steps_per_epoch, min(self.steps, started.total_steps // 4))
         if history.step < started.warmup_steps + window:
