@@ -29,7 +29,7 @@ def noise_scale(job: Training, *, small: int = 16, big: int = 256, rounds: int =
     if signal <= 0:
         return Found("noise_scale", True, "not measurable yet: the gradient is all noise at these batch sizes")
     scale = noise / signal
-    now = job.recipe.train.batch_size
+    now = job.batch_size
     words = (
         "smaller than that: a larger batch still pays" if now < scale else "larger than that: more images a step bring little"
     )

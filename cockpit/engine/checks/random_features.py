@@ -2,12 +2,14 @@
 random weights and unsupervised feature learning", ICML).
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
-from cockpit.engine.checks.bare import bare_model
+from cockpit.engine.checks.bare import bare_model, own_draws
 from cockpit.engine.checks.found import Found
-from cockpit.engine.feed import Feed, in_order
+from cockpit.engine.feed import Feed
 from cockpit.engine.training import Training
 from cockpit.nets.places import head_of
 from cockpit.nets.statistics import refresh_batch_norm
@@ -19,18 +21,18 @@ MOST = 10_000
 def random_features(job: Training, *, steps: int = 300) -> Found:
     """Freeze a fresh network, train a linear head on its features with Adam, score it on validation."""
     chance = float(torch.bincount(job.val.labels).max()) / len(job.val)
-    with torch.random.fork_rng():
-        torch.manual_seed(job.recipe.seed)
+    with own_draws(job):
         model = bare_model(job)
         try:
             head = head_of(model).layer
         except ValueError as error:
             return Found("random_features", True, f"not measured: {error}")
         refresh_batch_norm(model, (job.train.clean(places).x for places in job.clean_places()))
-        train = _features(model, head, job.train, min(MOST, len(job.train)))
-        val = _features(model, head, job.val, len(job.val))
+        used = torch.cat(list(job.clean_places()))[:MOST]  # in a random order, so that every class is among them
+        train = _features(model, head, job.train, used.split(512))
+        val = _features(model, head, job.val, job.val_places())
         mean, spread = train.mean(0), train.std(0).clamp(min=1e-6)
-        linear = _fit((train - mean) / spread, job.train.labels[: len(train)], job.task.classes, steps)
+        linear = _fit((train - mean) / spread, job.train.labels[used], job.task.classes, steps)
         with torch.no_grad():
             right = linear((val - mean) / spread).argmax(1) == job.val.labels
     accuracy = float(right.float().mean())
@@ -40,12 +42,12 @@ def random_features(job: Training, *, steps: int = 300) -> Found:
 
 
 @torch.no_grad()
-def _features(model: nn.Module, head: nn.Module, feed: Feed, count: int) -> Tensor:
-    """What reaches the head, float (count, F)."""
+def _features(model: nn.Module, head: nn.Module, feed: Feed, batches: Iterable[Tensor]) -> Tensor:
+    """What reaches the head, float (N, F)."""
     seen: list[Tensor] = []
     handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].float()))
     try:
-        for places in in_order(count, 512, feed.labels.device):
+        for places in batches:
             model(feed.clean(places).x)
     finally:
         handle.remove()

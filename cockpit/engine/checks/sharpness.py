@@ -2,6 +2,7 @@
 al. 2021, arXiv 2103.00065).
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -21,7 +22,7 @@ def sharpness(job: Training, *, iters: int = 20, images: int = 512) -> Found:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     x, y = clean_batch(job, images)
-    with untouched(job), sdpa_kernel(SDPBackend.MATH):
+    with untouched(job), sdpa_kernel(SDPBackend.MATH), torch.compiler.set_stance("force_eager"):
         job.model.eval()
         weights = [weight for weight in job.model.parameters() if weight.requires_grad]
         loss = job.criterion(job.model(x).float(), y)
@@ -35,8 +36,10 @@ def sharpness(job: Training, *, iters: int = 20, images: int = 512) -> Found:
 
         start = randomness.stream(job.recipe.seed, "sharpness", 0)
         vector = [torch.randn(w.shape, generator=start).to(w.device) for w, _ in used]
-        top = top_eigenvalue(product, vector, iters)
+        top = top_eigenvalue(product, vector, iters) if used else 0.0
     now = job.recipe.optimizer.lr
+    if not math.isfinite(top):
+        return Found("sharpness", False, "not measurable: the curvature of the loss is not finite where the weights stand")
     if top <= 0:
         return Found("sharpness", True, "the loss is flat here: no positive curvature found", numbers={"eigenvalue": top})
     limit = 2 / top
@@ -48,21 +51,33 @@ def sharpness(job: Training, *, iters: int = 20, images: int = 512) -> Found:
 
 
 def top_eigenvalue(product: Product, vector: list[Tensor], iters: int) -> float:
-    """The largest eigenvalue by power iteration; where the largest in size is negative, the shifted matrix is asked again."""
-    found = _power(product, vector, iters)
-    if found >= 0:
+    """The largest eigenvalue by power iteration, which finds the largest in size.
+
+    Where that is negative, or two of opposite sign are so alike that it cannot settle, the matrix is shifted until no
+    eigenvalue is much below 0, and asked again. Both answers lie below the largest eigenvalue, so the larger one is taken.
+    """
+    found, size, settled = _power(product, vector, iters)
+    if settled and found >= 0:
         return found
-    return found + _power(lambda v: [hv - found * each for hv, each in zip(product(v), v, strict=True)], vector, iters)
+    shifted, _, _ = _power(lambda v: [hv + size * each for hv, each in zip(product(v), v, strict=True)], vector, iters)
+    return max(found, shifted - size)
 
 
-def _power(product: Product, vector: list[Tensor], iters: int) -> float:
-    last = 0.0
+def _power(product: Product, vector: list[Tensor], iters: int) -> tuple[float, float, bool]:
+    """v'Hv and |Hv| at the last unit vector v, and whether v is an eigenvector by now."""
+    value = size = last = 0.0
     for _ in range(iters):
-        norm = torch.linalg.vector_norm(torch.cat([each.flatten() for each in vector]))
+        norm = _norm(vector)
         vector = [each / norm for each in vector]
         turned = product(vector)
         value = float(sum((v * hv).sum() for v, hv in zip(vector, turned, strict=True)))
-        if abs(value - last) < 1e-3 * abs(value) or not any(each.any() for each in turned):
-            return value
+        size = float(_norm(turned))
+        if size == 0 or (abs(value - last) < 1e-3 * abs(value) and abs(value) > 0.99 * size):
+            return value, size, True
         last, vector = value, turned
-    return last
+    return value, size, False
+
+
+def _norm(vector: list[Tensor]) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(torch.cat([each.flatten() for each in vector]))
+    return norm

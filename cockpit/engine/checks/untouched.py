@@ -4,6 +4,8 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from cockpit.engine.training import Training
 
 
@@ -12,18 +14,23 @@ def untouched(job: Training) -> Iterator[None]:
     """Weights, buffers, gradients, optimizer, scaler, tricks, counters and every generator are restored at the end."""
     state = copy.deepcopy(job.state_dict())
     modes = {module: module.training for module in job.model.modules()}
-    weights = list(job.model.parameters())
-    trained = [weight.requires_grad for weight in weights]
-    gradients = [None if weight.grad is None else weight.grad.clone() for weight in weights]
-    rates = [group["lr"] for group in job.optimizer.param_groups]
+    buffers = [(buffer, buffer.clone()) for buffer in job.model.buffers()]  # some are in no state_dict
+    groups = job.optimizer.param_groups
+    weights = dict.fromkeys([*job.model.parameters(), *(weight for group in groups for weight in group["params"])])
+    kept = [(weight, weight.requires_grad, None if weight.grad is None else weight.grad.clone()) for weight in weights]
     try:
         yield
     finally:
         job.load_state_dict(state)
+        for group, fresh in zip(groups, job.optimizer.param_groups, strict=True):
+            group.clear()
+            group.update(fresh)
+        job.optimizer.param_groups = groups  # torch made new ones, and tricks may hold these
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
         for module, mode in modes.items():
             module.training = mode
-        for weight, wanted, gradient in zip(weights, trained, gradients, strict=True):
+        for weight, wanted, gradient in kept:
             weight.requires_grad_(wanted)
             weight.grad = gradient
-        for group, rate in zip(job.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate

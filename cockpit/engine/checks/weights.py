@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cockpit.engine.checks.bare import clean_batch, twin
+from cockpit.engine.checks.bare import clean_batch, own_draws, twin
 from cockpit.engine.checks.found import Found
 from cockpit.engine.training import Training
 from cockpit.nets.places import WEIGHTED
@@ -30,23 +30,36 @@ class Layer:
     least: float
     largest: float
 
+    @property
+    def same(self) -> bool:
+        """Whether several weights are all of one value."""
+        return self.least == self.largest and sum(self.counts) > 1
+
 
 def weights(job: Training, *, images: int = 256) -> Found:
     """Look at every layer, and at what it puts out for one clean batch."""
+    broken = [name for name, weight in job.model.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        return Found("weights", False, f"{broken[0]} holds values that are not finite")
     x, _ = clean_batch(job, images)
-    layers = measured(job.model, x)
-    first, last = layers[0].output_std, layers[-1].output_std
-    ratio = last / first if first else 0.0
-    same = [layer.name for layer in layers if layer.std < 1e-9]
+    with own_draws(job):
+        layers = measured(job.model, x)
+    if not layers:
+        return Found("weights", True, "not measured: this network has no linear and no convolution layer")
+    inner = layers[:-1] if layers[-1].same else layers  # a head may start at 0: its classes tell its units apart
+    first, last = (inner or layers)[0], (inner or layers)[-1]
+    ratio = last.output_std / first.output_std if first.output_std else float(first is last)
+    same = [layer.name for layer in inner if layer.same]
     ok = GONE < ratio < BURST and not same
+    way = f"std {first.output_std:.2g} after {first.name}, {last.output_std:.2g} after {last.name}"
     if same:
         headline = f"every weight of {same[0]} is the same: its units cannot learn different things"
     elif ratio <= GONE:
-        headline = f"the signal dies on its way: std {first:.2g} after {layers[0].name}, {last:.2g} after {layers[-1].name}"
+        headline = f"the signal dies on its way: {way}"
     elif ratio >= BURST:
-        headline = f"the signal grows on its way: std {first:.2g} after {layers[0].name}, {last:.2g} after {layers[-1].name}"
+        headline = f"the signal grows on its way: {way}"
     else:
-        headline = f"{len(layers)} layers; the signal's std goes from {first:.2g} to {last:.2g}"
+        headline = f"{len(layers)} layers; the signal's std goes from {first.output_std:.2g} to {last.output_std:.2g}"
     lines = [f"{'':<24} {'weight std':>10} {'mean':>9} {'dead rows':>9} {'output std':>10} {'mean':>9}"]
     lines += [
         f"{each.name[:24]:<24} {each.std:10.4f} {each.mean:9.4f} {each.dead_rows:9d} "
@@ -75,8 +88,7 @@ def measured(model: nn.Module, x: Tensor) -> list[Layer]:
         for name, module in copy.named_modules()
         if isinstance(module, WEIGHTED)
     ]
-    with torch.random.fork_rng():
-        copy(x)
+    copy(x)
     for handle in handles:
         handle.remove()
     return list(found.values())
@@ -90,10 +102,10 @@ def _layer(name: str, weight: Tensor, output: Tensor) -> Layer:
     return Layer(
         name=name,
         mean=float(flat.mean()),
-        std=float(flat.std()),
+        std=float(flat.std(correction=min(1, len(flat) - 1))),
         dead_rows=int((rows < 1e-6).sum()),
         output_mean=float(output.float().mean()),
-        output_std=float(output.float().std()),
+        output_std=float(output.float().std(correction=min(1, output.numel() - 1))),
         counts=tuple(int(count) for count in counts),
         least=least,
         largest=largest,
