@@ -164,6 +164,27 @@ def read_once() -> Iterator[None]:
         yield
 
 
+TRAITS = {"no_mirror", "closure", "create_graph", "train_eval", "no_lr", "nonlinear", "hard_targets", "clips", "index_only"}
+"""What knobs make of a card, beside the tags that it always has."""
+
+
+@pytest.mark.parametrize("card", BY_NAME)
+def test_what_a_card_says_of_others_exists(card: Card):
+    known = {name for other in catalog() for name in (other.name, other.family, *other.tags)} | TRAITS
+    assert set(card.conflicts) | set(card.cautions) <= known
+
+
+@pytest.mark.parametrize("card", BY_NAME)
+def test_every_declared_conflict_is_refused(card: Card, earlier: str):
+    for key, rival in [(key, rival) for key in card.conflicts for rival in catalog() if rival.kind != "flag"]:
+        same = rival is card or (card.kind == rival.kind == "choice" and card.family == rival.family)
+        if same or key not in (rival.name, rival.family, *rival.tags):
+            continue
+        edits = (*HOMES.get(card.name, ()), *HOMES.get(rival.name, ()), *switch(card, earlier), *switch(rival, earlier))
+        with pytest.raises(RecipeError, match="cannot run with"):
+            loads(CNN, edits=edits)
+
+
 PAIRS = list(itertools.combinations(toggles().values(), 2))
 
 

@@ -55,12 +55,17 @@ class Report:
             "total_steps": facts.total_steps,
             "plan": facts.plan,
             "initial_loss": self.measured.loss if math.isfinite(self.measured.loss) else None,
-            "expected_loss": self.measured.expected_loss,
+            "expected_loss": self.measured.expected_loss if math.isfinite(self.measured.expected_loss) else None,
             "initial_accuracy": self.measured.accuracy,
             "flags": [{"id": f.id, "severity": f.severity, "headline": f.headline} for f in self.findings],
             "notes": list(self.notes),
             "checks": [found.plain() for found in self.more],
         }
+
+    def _against(self) -> str:
+        """What the first loss is measured against, where there is something."""
+        expected = self.measured.expected_loss
+        return f", equal logits give {expected:.3f}" if math.isfinite(expected) else ""
 
     def lines(self) -> list[str]:
         """Text."""
@@ -72,7 +77,7 @@ class Report:
             f"forward   {self.size.flop / 1e6:,.3g} MFLOP and {self.size.activations / 1e3:,.3g} kB of activations an image",
             f"training  {facts.epochs} epochs of {facts.steps_per_epoch:,} steps = {facts.total_steps:,} steps",
             *(f"{seam:<9} {' -> '.join(names)}" for seam, names in facts.plan.items()),
-            f"at start  loss {seen.loss:.3f}, equal logits give {seen.expected_loss:.3f} · accuracy {seen.accuracy:.1%}",
+            f"at start  loss {seen.loss:.3f}{self._against()} · accuracy {seen.accuracy:.1%}",
             *(f"note      {note}" for note in self.notes),
             *(f"{found.severity:<9} {found.id}: {found.headline}" for found in self.findings),
         ]

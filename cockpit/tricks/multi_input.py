@@ -26,7 +26,6 @@ REFUSED = {
     "dirac": "the first layers would all be the identity",
     "prior_bias": "the network has a head for each of its inputs",
     "layer_decay": "it does not know the order of the layers behind several first ones",
-    "multi_init": "both are ensembles, and this one shares its weights",
 }
 MINDED = {
     "batch": "the equal images of evaluation shift what batch norm saw in training; group norm does not mind",

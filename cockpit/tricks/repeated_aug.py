@@ -25,7 +25,6 @@ ALIKE = "the batch holds copies of fewer images, so its statistics are noisier"
     "in k: compare runs by steps.",
     cautions={
         "batch": ALIKE,
-        "ghost": ALIKE,
         "mixing": "two copies of one image may be mixed with each other; keep the batch larger than 2 k",
     },
     conflicts={"triplet": "it chooses which images share a batch itself"},
