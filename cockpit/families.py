@@ -38,6 +38,11 @@ class Trick:
         """Tags that hold with these knobs, beside those of the card: conflicts may name them too."""
         return ()
 
+    @property
+    def stands(self) -> tuple[str, ...]:
+        """The seams at which it stands with these knobs: those of its card, unless it has nothing to do there."""
+        return self.card.seams
+
     def plug(self, parts: Parts) -> Any:
         """The object whose methods serve the seams: the trick itself, or one with state (`state_dict`, `load_state_dict`,
         and `close` where something must be taken off the network again). It may have `notes`, sentences for the user about

@@ -217,8 +217,9 @@ def test_balanced_classes_pull_alike() -> None:
     torch.testing.assert_close(pull[labels.unique()], torch.full((8,), float(pull[1])))
 
 
-def test_without_class_weights_the_criterion_is_left_alone() -> None:
-    assert weighting("none").loss(functional.cross_entropy, DIGITS) is functional.cross_entropy
+def test_without_class_weights_the_loss_stands_at_no_seam() -> None:
+    assert make("loss", "cross_entropy").stands == ()
+    assert make("loss", "cross_entropy", class_weight="balanced").stands == ("loss",)
 
 
 def test_class_weights_leave_the_share_that_smoothing_spreads_unweighted() -> None:

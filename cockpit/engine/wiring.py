@@ -29,7 +29,7 @@ class Wiring:
         fresh = {}
         for name in sorted(self.tricks.keys() - kept.keys(), key=self._turn):
             fresh[name] = plug = self.tricks[name].plug(self.parts)
-            seams = self.tricks[name].card.seams
+            seams = self.tricks[name].stands
             if "dataset" in seams:
                 self.parts = dataclasses.replace(self.parts, train=plug.dataset(self.parts.train))
             if "model" in seams:
@@ -39,7 +39,7 @@ class Wiring:
         self._batch = self._batch_chain()
 
     def _turn(self, name: str) -> tuple[bool, bool, str]:
-        seams = self.tricks[name].card.seams
+        seams = self.tricks[name].stands
         return "dataset" not in seams, "model" not in seams, name
 
     def _chain(self, seam: str) -> list[Callable[..., Any]]:

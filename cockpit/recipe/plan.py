@@ -26,16 +26,16 @@ def _inside(owner: Member, path: str) -> Iterator[tuple[str, Member]]:
 def at_seams(recipe: Recipe) -> dict[str, Trick]:
     """What stands at a seam: the toggles that are on, by name, and the members of choices that need one, as `loss.triplet`."""
     standing = [(f"{card_of(member).family}.{card_of(member).name}", member) for _, member in members(recipe)]
-    return {**recipe.tricks, **{name: member for name, member in standing if card_of(member).seams}}
+    return {**recipe.tricks, **{name: member for name, member in standing if member.stands}}
 
 
 def lay(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Seam -> the names of its tricks in the order they run: by stage, then by name. Seams without tricks are left out."""
-    cards = {name: card_of(trick) for name, trick in at_seams(recipe).items()}
+    tricks = at_seams(recipe)
     plan = {}
     for seam in SEAMS:
-        there = [name for name, card in cards.items() if seam in card.seams]
-        plan[seam] = tuple(sorted(there, key=lambda name: (_rank(cards[name].stage, seam), name)))
+        there = [name for name, trick in tricks.items() if seam in trick.stands]
+        plan[seam] = tuple(sorted(there, key=lambda name: (_rank(card_of(tricks[name]).stage, seam), name)))
     return {seam: names for seam, names in plan.items() if names}
 
 

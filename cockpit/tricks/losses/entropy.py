@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 
 class ClassWeights:
-    """Scales what is asked of each class; None leaves the loss as it is."""
+    """Scales what is asked of each class."""
 
-    def __init__(self, weights: Tensor | None) -> None:
+    def __init__(self, weights: Tensor) -> None:
         self._weights = weights
 
     def loss(self, criterion: Criterion, task: Task) -> Criterion:
         """Each share of the target times the weight of its class, over the mean weight of the batch."""
         weights = self._weights
-        if weights is None:
-            return criterion
 
         def weighted(logits: Tensor, target: Tensor) -> Tensor:
             asked = one_hot(target, logits) * weights.to(logits)
@@ -55,12 +53,15 @@ class CrossEntropy(Loss):
 
         return functional.cross_entropy
 
+    @property
+    def stands(self) -> tuple[str, ...]:
+        """Nowhere, unless classes weigh differently."""
+        return () if self.class_weight == "none" else self.card.seams
+
     def plug(self, parts: Parts) -> ClassWeights:
-        """Weights N / (classes present * images of the class), where they are asked for."""
+        """Weights N / (classes present * images of the class)."""
         import torch
 
-        if self.class_weight == "none":
-            return ClassWeights(None)
         counts = torch.bincount(parts.train.labels, minlength=parts.task.classes)
         balanced = len(parts.train) / ((counts > 0).sum() * counts)
         return ClassWeights(torch.where(counts > 0, balanced, 1.0))  # nothing asks for a class without images
@@ -80,7 +81,6 @@ def _sigmoid_shares(logits: Tensor) -> Tensor:
     source="Wightman et al. 2021, arXiv 2110.00476",
     cautions={
         "sgd": "without sum_classes its gradients are several times smaller than those of cross_entropy, and lr must be larger",
-        "label_smoothing": "a target_threshold cuts what smoothing spread, so that only one of the two has an effect",
     },
 )
 class BinaryCrossEntropy(Loss):

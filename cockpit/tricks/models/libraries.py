@@ -64,10 +64,13 @@ class Timm(Model):
         knobs = (self.which, self.stem, self.drop_path, self.drop, self.img_size, self.pretrained)
         return started(from_timm(Wanted(*knobs), task), self)
 
+    @property
+    def stands(self) -> tuple[str, ...]:
+        """Nowhere, unless published weights bring their own mean and deviation."""
+        return self.card.seams if self.pretrained else ()
+
     def dataset(self, images: Any) -> Any:
-        """Standardise as the published weights expect, where there are some."""
-        if not self.pretrained:
-            return images
+        """Standardise as the published weights expect."""
         from cockpit.nets.from_timm import statistics
 
         mean, std = (values.to(images.mean.device) for values in statistics(self.which, images.mean.shape[1]))
