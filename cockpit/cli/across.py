@@ -30,6 +30,8 @@ def ensemble(
     """Combine the outputs of several runs: members, their mean and the ensemble side by side, on validation."""
     if combine not in COMBINES:
         raise BadInputError(f"--combine: {combine!r} is none of {', '.join(COMBINES)}")
+    if fit and combine != "probabilities":
+        raise BadInputError(f"--fit: the weights are those of a mean of probabilities, and --combine asks for {combine}")
     chosen: Any = combine
     found = _find(members, runs)
     from cockpit.engine.across import ensemble as across
@@ -89,6 +91,9 @@ def _find(names: Sequence[str], runs: Path | None) -> list[RunDir]:
     found = [find(runs_root(runs), name) for name in names]
     if len({run.path for run in found}) < 2:
         raise BadInputError("say at least two different runs; `cockpit runs` lists them")
+    twice = next((run for run in found if found.count(run) > 1), None)
+    if twice:
+        raise BadInputError(f"run {twice.id} ({twice.name}) is named twice; each counts once")
     return found
 
 

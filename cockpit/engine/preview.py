@@ -9,11 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cockpit.datasets.base import Places
-from cockpit.datasets.places import data_root
 from cockpit.engine import checkpoints
-from cockpit.engine.assemble import assemble
-from cockpit.engine.reopen import recipe_of
+from cockpit.engine.reopen import built, recipe_of
 from cockpit.engine.training import Training
 from cockpit.recipe import Recipe
 from cockpit.runs.directory import RunDir
@@ -42,13 +39,13 @@ class Thumbnail:
 
 def of_recipe(recipe: Recipe, count: int, *, allow_code: bool = False) -> list[Thumbnail]:
     """The first batch of a recipe. Raises what assembling raises."""
-    job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
+    job, loaded = built(recipe, allow_code=allow_code)
     return thumbnails(job, loaded.classes, count)
 
 
 def of_run(run: RunDir, count: int) -> list[Thumbnail]:
     """The batch that a run takes next; its own process is not disturbed. Raises what assembling and loading raise."""
-    job, loaded = assemble(recipe_of(run), Places(root=data_root()), allow_code=allows_code(run))
+    job, loaded = built(recipe_of(run), allow_code=allows_code(run))
     if run.checkpoint("last").exists():
         with checkpoints.fitting(run.checkpoint("last")):
             job.load_state_dict(checkpoints.load(run.checkpoint("last")))

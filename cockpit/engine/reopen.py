@@ -16,6 +16,7 @@ from cockpit.engine.data.load import Loaded
 from cockpit.engine.device import DeviceError
 from cockpit.engine.scoring import Scores, score
 from cockpit.engine.training import Training
+from cockpit.engine.words import told
 from cockpit.recipe import Recipe, RecipeError, edit, loads
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -67,12 +68,24 @@ def replay_edits(recipe: Recipe, edits: list[ev.Edited]) -> Recipe:
     return recipe
 
 
+def built(recipe: Recipe, *, allow_code: bool) -> tuple[Training, Loaded]:
+    """As assemble, on the user's data; what the code of a user's network raises is an AssemblyError as well."""
+    try:
+        return assemble(recipe, Places(root=data_root()), allow_code=allow_code)
+    except (AssemblyError, DataError, DeviceError):
+        raise
+    except (Exception, SystemExit) as error:
+        if not recipe.model.runs_code:
+            raise  # a fault of ours
+        raise AssemblyError(f"model: {told(error)}") from error
+
+
 def reopen(run: RunDir, which: str = "best") -> Reopened:
     """Rebuild a run's training and put the weights of its best or last checkpoint in. Raises ReopenError."""
     path = run.checkpoint(which)
     try:
         saved = checkpoints.load(path)
-        job, loaded = assemble(recipe_of(run), Places(root=data_root()), allow_code=allows_code(run))
+        job, loaded = built(recipe_of(run), allow_code=allows_code(run))
         with fitting(path):
             job.model.load_state_dict(saved["model"])
             job.step = int(saved["step"])

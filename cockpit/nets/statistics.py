@@ -9,19 +9,25 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def refresh_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics of every batch norm to the plain mean over some batches of clean training images.
+    """Set the running statistics of every batch norm to the mean over some batches of clean training images.
 
-    `batches`: standardised (B, C, H, W). The network is left in evaluation mode; one without batch norm is left alone.
+    `batches`: standardised (B, C, H, W); each counts as many times as it has images, and one of a single image not at all.
+    The network is left in evaluation mode; one without batch norm is left alone.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = batch_norms(model)
     momenta = [norm.momentum for norm in norms]
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
         norm.train()
+    seen = 0
     try:
         for x in batches if norms else ():
+            if len(x) == 1:
+                continue  # a single image has no variance
+            seen += len(x)
+            for norm in norms:
+                norm.momentum = len(x) / seen
             model(x)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
@@ -29,7 +35,7 @@ def refresh_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> None:
             norm.eval()
 
 
-def batch_norms(model: nn.Module) -> list[nn.Module]:
+def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Every batch norm of a network."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 

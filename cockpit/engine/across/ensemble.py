@@ -21,6 +21,8 @@ from cockpit.engine.reopen import Reopened
 from cockpit.runs.directory import RunDir
 
 Combine = Literal["probabilities", "logits", "vote"]
+TINY = 1e-38
+"""What a probability of 0 counts as where its log is taken."""
 
 
 class AcrossError(Exception):
@@ -32,9 +34,8 @@ class Voice:
     """One member on validation."""
 
     run: RunDir
-    logits: Tensor
-    """float (N, K)."""
     probabilities: Tensor
+    """float (N, K)."""
     labels: Tensor
     """int64 (N,)."""
     split: str
@@ -74,7 +75,6 @@ def voice(member: Reopened) -> Voice:
     digest = hashlib.blake2b(data.pixels.cpu().numpy().tobytes() + data.labels.cpu().numpy().tobytes(), digest_size=16)
     return Voice(
         run=member.run,
-        logits=seen.logits,
         probabilities=member.job.recipe.loss.probabilities(seen.logits),
         labels=seen.labels,
         split=digest.hexdigest(),
@@ -98,11 +98,14 @@ def check(voices: Sequence[Voice]) -> None:
 
 
 def combined(voices: Sequence[Voice], combine: Combine, weights: Sequence[float]) -> Tensor:
-    """Probabilities (N, K) of the ensemble. Ties of a vote go to the larger mean probability."""
+    """Probabilities (N, K) of the ensemble. Ties of a vote go to the larger mean probability.
+
+    `logits` are the logs of what each member's own loss makes of its logits: those of different losses have other scales.
+    """
     share = torch.tensor(weights, dtype=torch.float64).view(-1, 1, 1)
     probabilities = torch.stack([one.probabilities.double() for one in voices])
     if combine == "logits":
-        return (share * torch.stack([one.logits.double().log_softmax(1) for one in voices])).sum(0).softmax(1)
+        return (share * probabilities.clamp(min=TINY).log()).sum(0).softmax(1)
     mean = (share * probabilities).sum(0)
     if combine == "probabilities":
         return mean
@@ -111,13 +114,15 @@ def combined(voices: Sequence[Voice], combine: Combine, weights: Sequence[float]
     return tally / tally.sum(1, keepdim=True)
 
 
-def fitted(voices: Sequence[Voice], steps: int = 200) -> tuple[float, ...]:
+def fitted(voices: Sequence[Voice], most: int = 5000) -> tuple[float, ...]:
     """Weights that minimise the log loss of the mixture on validation, by expectation maximisation (they sum to 1)."""
     right = torch.stack([one.probabilities.double().gather(1, one.labels[:, None])[:, 0] for one in voices])
     weights = torch.full((len(voices), 1), 1 / len(voices), dtype=torch.float64)
-    for _ in range(steps):
+    for _ in range(most):
         blamed = weights * right.clamp(min=1e-12)
-        weights = (blamed / blamed.sum(0)).mean(1, keepdim=True)
+        before, weights = weights, (blamed / blamed.sum(0)).mean(1, keepdim=True)
+        if (weights - before).abs().max() < 1e-8:
+            break
     return tuple(weights[:, 0].tolist())
 
 

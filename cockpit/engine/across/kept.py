@@ -18,8 +18,8 @@ def keep(soup: Soup, members: Sequence[Reopened], root: Path, name: str, command
     first = members[0]
     job, recipe = first.job, first.job.recipe
     run = new_run(recipe, root, name, allow_code=recipe.model.runs_code, command=command)
-    for which in ("best", "last"):
-        checkpoints.save(run.checkpoint(which), {"step": first.step, "model": soup.state})
+    checkpoints.save(run.checkpoint("best"), {"step": first.step, "model": soup.state})
+    checkpoints.save(run.checkpoint("last"), {**job.state_dict(), "model": soup.state})
     log = Logbook(run)
     log.write(started(job, first.loaded))
     log.write(ev.Noted(step=first.step, text=f"the mean of the weights of runs {', '.join(soup.taste.members)}"))
