@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RunArg, RunsOpt, SetOpt, app, guarded, only_json, say, show_json
-from cockpit.runs.directory import RunDir, RunError, find, runs_root
+from cockpit.datasets.words import printable
+from cockpit.runs.directory import RunDir, RunError, find, list_runs, runs_root
 
-EXAMINATIONS = ("weights", "noise_scale", "sharpness")
+EXAMINATIONS = ("weights", "noise_scale", "sharpness", "robust_accuracy")
 """What can be asked of a run that has trained."""
 
 
@@ -54,7 +55,7 @@ def examine(
     with only_json(json):
         opened = guarded(lambda: reopen(found))
         opened.job.model.requires_grad_(True)
-        seen = [CHECKS[name](opened.job) for name in names]
+        seen = guarded(lambda: [CHECKS[name](opened.job) for name in names])
     if json:
         show_json({"id": found.id, "step": opened.step, "checks": [each.plain() for each in seen]})
         return
@@ -72,6 +73,8 @@ def _run(what: str, runs: Path | None) -> RunDir | None:
     try:
         return find(runs_root(runs), what)
     except RunError:
+        if any(key.startswith(what) for run in list_runs(runs_root(runs)) for key in (run.id, run.name, run.path.name)):
+            raise  # it could be several
         return None
 
 
@@ -93,27 +96,37 @@ def _thumbnails(what: str, run: RunDir | None, edits: list[str], count: int, all
 def _draw(plain: list[dict[str, Any]]) -> None:
     """Rows of thumbnails with their captions, as many side by side as fit."""
     from rich.console import Console
-    from rich.text import Text
 
-    from cockpit.runs.thumbnails import half_blocks, picture, shaded, shrunk
+    from cockpit.runs.thumbnails import CAPTION, picture, shrunk
 
     pictures = [picture(each) for each in plain]
-    console = Console(highlight=False)
-    plain_text = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR")) or console.color_system is None
-    width = shutil.get_terminal_size().columns
     small = [shrunk(each.pixels, 32) for each in pictures]
-    each_row = max(1, width // (max(image.shape[1] for image in small) + 2))
-    for start in range(0, len(pictures), each_row):
-        part = range(start, min(start + each_row, len(pictures)))
-        tall = max((len(small[index]) + 1) // 2 for index in part)
-        lines = [Text() for _ in range(tall + 1)]
-        for index in part:
-            wide = small[index].shape[1]
-            lines[-1].append(pictures[index].caption[: wide + 1].ljust(wide + 2))
-            drawn = shaded(small[index]) if plain_text else half_blocks(small[index])
-            for line, row in zip(lines, drawn, strict=False):
-                for piece in [row] if isinstance(row, str) else row:
-                    line.append(*([piece] if isinstance(piece, str) else piece))
-                line.append("  ")
-        for line in lines:
+    captions = [printable(each.caption)[:CAPTION] for each in pictures]
+    wide = 2 + max(max(image.shape[1], len(caption)) for image, caption in zip(small, captions, strict=True))
+    console = Console(highlight=False)
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and console.color_system is not None
+    each_row = max(1, shutil.get_terminal_size().columns // wide)
+    for start in range(0, len(small), each_row):
+        part = slice(start, start + each_row)
+        _draw_row(small[part], captions[part], wide, console if colours else None)
+
+
+def _draw_row(images: list[Any], captions: list[str], wide: int, console: Any) -> None:
+    """Images side by side, each on so many columns, their captions below; without a console as plain text."""
+    from rich.text import Text
+
+    from cockpit.runs.thumbnails import half_blocks, shaded
+
+    for number in range(max((len(image) + 1) // 2 for image in images)):
+        line = Text()
+        for image in images:
+            drawn: list[Any] = half_blocks(image) if console else [[(row, "")] for row in shaded(image)]
+            pieces = drawn[number] if number < len(drawn) else []
+            for piece in pieces:
+                line.append(*piece)
+            line.append(" " * (wide - sum(len(text) for text, _ in pieces)))
+        if console:
             console.print(line, no_wrap=True, crop=False)
+        else:
+            say(line.plain.rstrip())
+    say("".join(caption.ljust(wide) for caption in captions).rstrip())

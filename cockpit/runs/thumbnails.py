@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHADES = " .:-=+*#%@"
+CAPTION = 24
+"""Characters of a caption that are shown."""
 
 
 @dataclass(frozen=True)
