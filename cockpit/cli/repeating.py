@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, only_json, say, show_json
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, fail, only_json, say, show_json
 from cockpit.runs.paired import Mean, mean_of, paired
 
 AgainstOpt = Annotated[
@@ -29,8 +29,9 @@ def repeat(
 
     first = load(recipe, edits or ()).seed
     variants = {"recipe": list(edits or ()), **({"changed": [*(edits or ()), *against]} if against else {})}
-    for change in variants.values():
-        load(recipe, change)  # all that is wrong is said before anything trains
+    for change in variants.values():  # all that is wrong is said before anything trains
+        if load(recipe, change).model.runs_code and not allow_code:
+            raise BadInputError("model.path: this recipe runs Python code of its own; say --allow-code if you trust it")
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
     with only_json(json):
         for seed in range(first, first + seeds):
@@ -39,21 +40,18 @@ def repeat(
                     _one(recipe, [*change, f"seed={seed}"], runs, f"{Path(recipe).stem}_{name}_s{seed}", allow_code)
                 )
     if json:
-        show_json(
-            {"runs": results, **{name: vars(mean_of(_scores(rows))) for name, rows in results.items()}, **_difference(results)}
-        )
+        means = {name: mean_of(_scores(rows)).plain() for name, rows in results.items()}
+        show_json({"runs": results, **means, **_difference(results)})
         return
     for name, rows in results.items():
         say(f"{name:<9} {_words(mean_of(_scores(rows)))}   {' '.join(f'{score:.2%}' for score in _scores(rows))}")
     if against:
-        gain = paired(_scores(results["recipe"]), _scores(results["changed"]))
-        verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
-        say(f"{' '.join(against)}: {gain.mean:+.2%} ± {gain.half:.2%} (95 %, {seeds} paired seeds){verdict}")
+        say(f"{' '.join(against)}: {_gain(paired(_scores(results['recipe']), _scores(results['changed'])))}")
     say(f"all together: cockpit ensemble {' '.join(row['id'] for rows in results.values() for row in rows)}")
 
 
 def _one(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
-    """Train one run in the foreground. BadInputError where it did not finish."""
+    """Train one run in the foreground; where it does not finish, say so and leave."""
     from cockpit.cli.flying import prepare
     from cockpit.host.host import Host
     from cockpit.runs.summary import summarise
@@ -65,7 +63,7 @@ def _one(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code
     end = host.run()
     summary = summarise(run)
     if end.state != "finished" or not summary["best"]:
-        raise BadInputError(f"run {run.id} ({name}) ended as {end.state}: {end.reason or 'on request'}")
+        fail(f"run {run.id} ({name}) ended as {end.state}: {end.reason or 'on request'}", code=1)
     return {"id": run.id, "name": name, "score": summary["best"]["val_accuracy"], "seconds": summary["seconds"]}
 
 
@@ -78,7 +76,14 @@ def _words(mean: Mean) -> str:
     return f"{mean.mean:.2%}{spread}"
 
 
+def _gain(gain: Mean) -> str:
+    if gain.count == 1:
+        return f"{gain.mean:+.2%}, and one pair of seeds does not say how much of it is luck"
+    verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
+    return f"{gain.mean:+.2%} ± {gain.half:.2%} (95 %, {gain.count} paired seeds){verdict}"
+
+
 def _difference(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     if "changed" not in results:
         return {}
-    return {"difference": vars(paired(_scores(results["recipe"]), _scores(results["changed"])))}
+    return {"difference": paired(_scores(results["recipe"]), _scores(results["changed"])).plain()}
