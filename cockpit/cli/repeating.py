@@ -37,20 +37,20 @@ def repeat(
         for seed in range(first, first + seeds):
             for name, change in variants.items():
                 results[name].append(
-                    _one(recipe, [*change, f"seed={seed}"], runs, f"{Path(recipe).stem}_{name}_s{seed}", allow_code)
+                    one_run(recipe, [*change, f"seed={seed}"], runs, f"{Path(recipe).stem}_{name}_s{seed}", allow_code)
                 )
     if json:
-        means = {name: mean_of(_scores(rows)).plain() for name, rows in results.items()}
+        means = {name: mean_of(scores(rows)).plain() for name, rows in results.items()}
         show_json({"runs": results, **means, **_difference(results)})
         return
     for name, rows in results.items():
-        say(f"{name:<9} {_words(mean_of(_scores(rows)))}   {' '.join(f'{score:.2%}' for score in _scores(rows))}")
+        say(f"{name:<9} {_words(mean_of(scores(rows)))}   {' '.join(f'{score:.2%}' for score in scores(rows))}")
     if against:
-        say(f"{' '.join(against)}: {_gain(paired(_scores(results['recipe']), _scores(results['changed'])))}")
+        say(f"{' '.join(against)}: {gain_words(paired(scores(results['recipe']), scores(results['changed'])))}")
     say(f"all together: cockpit ensemble {' '.join(row['id'] for rows in results.values() for row in rows)}")
 
 
-def _one(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
+def one_run(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
     """Train one run in the foreground; where it does not finish, say so and leave."""
     from cockpit.cli.flying import prepare
     from cockpit.host.host import Host
@@ -67,7 +67,8 @@ def _one(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code
     return {"id": run.id, "name": name, "score": summary["best"]["val_accuracy"], "seconds": summary["seconds"]}
 
 
-def _scores(rows: list[dict[str, Any]]) -> list[float]:
+def scores(rows: list[dict[str, Any]]) -> list[float]:
+    """The best validation accuracy of each run."""
     return [row["score"] for row in rows]
 
 
@@ -76,7 +77,8 @@ def _words(mean: Mean) -> str:
     return f"{mean.mean:.2%}{spread}"
 
 
-def _gain(gain: Mean) -> str:
+def gain_words(gain: Mean) -> str:
+    """A paired difference in words."""
     if gain.count == 1:
         return f"{gain.mean:+.2%}, and one pair of seeds does not say how much of it is luck"
     verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
@@ -86,4 +88,4 @@ def _gain(gain: Mean) -> str:
 def _difference(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     if "changed" not in results:
         return {}
-    return {"difference": paired(_scores(results["recipe"]), _scores(results["changed"])).plain()}
+    return {"difference": paired(scores(results["recipe"]), scores(results["changed"])).plain()}
