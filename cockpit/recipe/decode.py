@@ -12,6 +12,7 @@ from cockpit.recipe.hints import key_hint
 from cockpit.recipe.members import Active, Decoding, fill, member, value
 from cockpit.recipe.nodes import Broken, Entry, List, Map, Node, Scalar, describe
 from cockpit.recipe.scalars import truth
+from cockpit.recipe.short import written_out
 from cockpit.recipe.values import Recipe, Train
 
 SECTIONS = ("about", "seed", *CHOICES, "train", "tricks", "flags")
@@ -24,6 +25,7 @@ ABOUT = Knob("about", "str", "", "what the recipe is for, in a sentence")
 def decode_recipe(root: Map, known: Iterable[Fault] = ()) -> Recipe:
     """The recipe a tree describes. Raises RecipeError with its faults and those already known."""
     work = Decoding(list(known))
+    root = written_out(work, root)
     for key, entry in root.entries.items():
         if key not in SECTIONS:
             work.blame(entry.place, "", f"unknown key {key[:40]!r}", key_hint(key, SECTIONS))

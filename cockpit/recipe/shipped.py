@@ -24,12 +24,12 @@ class Preset:
 
 def presets() -> list[Preset]:
     """Every shipped recipe, by name."""
-    return [Preset(path.stem, path, _about(path)) for path in sorted(_folder().glob("*.yaml"))]
+    return [Preset(path.stem, path, _about(path)) for path in sorted(folder().glob("*.yaml"))]
 
 
 def locate(source: str) -> Path:
     """The file of a recipe: a path, or the name of a preset. Raises RecipeError."""
-    shipped = {path.stem: path for path in _folder().glob("*.yaml")}
+    shipped = {path.stem: path for path in folder().glob("*.yaml")}
     if source in shipped:
         return shipped[source]
     path = Path(source)
@@ -54,7 +54,7 @@ def read(path: Path, name: str) -> bytes:
         raise RecipeError([fault(Place(name), "", f"cannot be read: {error.strerror}")]) from error
 
 
-def _folder() -> Path:
+def folder() -> Path:
     """`presets` inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     return package / "presets" if (package / "presets").is_dir() else package.parent / "presets"
