@@ -26,7 +26,7 @@ def drawing(trick: Any, recipe: Recipe, steps_per_epoch: int | None, width: int 
 def schedule_text(schedule: Schedule, recipe: Recipe, steps_per_epoch: int, width: int, height: int) -> str:
     """The learning rate over the epochs."""
     total = recipe.train.epochs * steps_per_epoch
-    steps = np.unique(np.linspace(0, total - 1, min(total, 4 * width)).astype(int))
+    steps = np.unique(np.linspace(0, total - 1, min(total, 2 * width)).astype(int))
     rates = [recipe.optimizer.lr * schedule.factor(Clock(int(step), total, steps_per_epoch)) for step in steps]
     curve = Series("learning rate by epoch, ends at", steps.astype(float), np.array(rates))
     return curve_text([curve], width, height, x_max=float(total), x_scale=float(steps_per_epoch))
@@ -34,7 +34,7 @@ def schedule_text(schedule: Schedule, recipe: Recipe, steps_per_epoch: int, widt
 
 def activation_text(activation: Activation, width: int, height: int) -> str:
     """The function between -4 and 4."""
-    inputs = np.linspace(-SIDE, SIDE, 4 * width)
+    inputs = np.linspace(-SIDE, SIDE, 2 * width)
     outputs = np.array([activation.value(float(x)) for x in inputs])
     curve = Series(f"f(x) for x from {-SIDE:g} to {SIDE:g}, ends at", inputs + SIDE, outputs)
     return curve_text([curve], width, height, x_max=2 * SIDE)

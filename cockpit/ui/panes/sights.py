@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from textual.content import Content
 
-from cockpit.runs.thumbnails import half_blocks, picture, shaded, shrunk
+from cockpit.runs.thumbnails import CAPTION, half_blocks, picture, shaded, shrunk
 from cockpit.ui.format import plain_terminal
 from cockpit.ui.model.words import clean
 from cockpit.ui.plot.series import Series
@@ -20,16 +20,16 @@ def thumbnails(plain: list[dict[str, Any]], width: int, *, colours: bool) -> Con
     """Rows of images with their targets below them, as many side by side as fit."""
     pictures = [picture(each) for each in plain]
     small = [shrunk(each.pixels, min(SIDE, max(8, width - 2))) for each in pictures]
-    wide = max(image.shape[1] for image in small)
-    wide = max(wide, 12)
-    each_row = max(1, width // (wide + 2))
+    captions = [clean(each.caption)[: min(CAPTION, width)] for each in pictures]
+    wide = max(max(image.shape[1], len(caption)) for image, caption in zip(small, captions, strict=True))
+    each_row = max(1, (width + 2) // (wide + 2))
     rows = []
     for start in range(0, len(small), each_row):
         part = range(start, min(start + each_row, len(small)))
         drawn = [_lines(small[index], wide, colours) for index in part]
-        captions = [Content.styled(clean(pictures[index].caption)[:wide].ljust(wide), "bold") for index in part]
+        below = [Content.styled(captions[index].ljust(wide), "bold") for index in part]
         lines = [Content("  ").join(line) for line in zip(*drawn, strict=True)]
-        rows.append(Content("\n").join([*lines, Content("  ").join(captions)]))
+        rows.append(Content("\n").join([*lines, Content("  ").join(below)]))
     return Content("\n\n").join(rows)
 
 
@@ -52,6 +52,9 @@ def finding(found: dict[str, Any], width: int) -> Content:
         label = f"{found['axes'][1]} over {found['axes'][0]}"
         label += f", {x[0]:.0e} to {x[-1]:.0e} in equal ratios; ends at" if log else "; ends at"
         parts.append(Content(curve_text([Series(label, place, y)], width, 9, x_max=float(place[-1]))))
+    name = 20 if width >= 60 else 8
+    room = max(4, width - name - 20)
     for layer, (low, high, counts) in found["histograms"].items():
-        parts.append(Content(f"  {clean(layer)[:20]:<20} {low:8.3f} {sparkline(counts, len(counts))} {high:.3f}"))
+        bars = sparkline(counts, min(len(counts), room))
+        parts.append(Content(f"  {clean(layer)[:name]:<{name}} {low:8.3f} {bars} {high:.3f}"))
     return Content("\n").join(parts)

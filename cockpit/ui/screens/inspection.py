@@ -38,6 +38,7 @@ OF_RUN = (
     ("weights", "weights and signal of every layer, at the best checkpoint"),
     ("noise_scale", "how large a batch pays, there"),
     ("sharpness", "top curvature of the loss, there"),
+    ("robust_accuracy", "accuracy under attack, by its strength"),
 )
 
 
@@ -87,18 +88,18 @@ class Inspection(ModalScreen[None]):
         """In a thread: ask, then show, unless something else was asked for meanwhile."""
         worker = get_current_worker()
         try:
-            answer = self._answer(name)
+            answer = self._answer(name, lambda: worker.is_cancelled)
         except QuestionError as error:
             answer = partial(_fault, str(error))
         if not worker.is_cancelled:
             self.app.call_from_thread(self._show, answer)
 
-    def _answer(self, name: str) -> Answer:
-        consent = self.app.allow_code
+    def _answer(self, name: str, given_up: Callable[[], bool]) -> Answer:
+        asked = partial(ask, self._helm, allow_code=self.app.allow_code, given_up=given_up)
         if name == BATCH[0]:
-            seen = ask(self._helm, "preview", "--count", "12", allow_code=consent)
+            seen = asked("preview", "--count", "12")
             return partial(thumbnails, seen, colours=not os.environ.get("NO_COLOR"))
-        report = ask(self._helm, "examine" if self._helm.run else "check", "--with", name, allow_code=consent)
+        report = asked("examine" if self._helm.run else "check", "--with", name)
         return partial(_findings, report["checks"])
 
     def _show(self, answer: Answer) -> None:
