@@ -3,10 +3,10 @@
 import io
 import sys
 
-from cockpit.cli import across, catalogue, demos, flying, looking, repeating, screen, seeing
+from cockpit.cli import ablating, across, catalogue, demos, flying, looking, repeating, screen, seeing
 from cockpit.cli.base import app, words
 
-COMMANDS = (across, catalogue, demos, flying, looking, repeating, screen, seeing)
+COMMANDS = (ablating, across, catalogue, demos, flying, looking, repeating, screen, seeing)
 """The modules whose import adds the commands to `app`."""
 
 

@@ -3,7 +3,7 @@
 from cockpit.recipe.edits import parse_edit
 from cockpit.recipe.faults import Fault, Place, RecipeError, fault
 from cockpit.recipe.hints import near
-from cockpit.recipe.nodes import List, Map, Node, Scalar, describe, parse
+from cockpit.recipe.nodes import List, Node, Scalar, describe, parse
 from cockpit.recipe.shipped import folder, locate, read
 
 Variants = dict[str, list[str]]
@@ -17,14 +17,15 @@ def load_variants(source: str) -> Variants:
     except RecipeError as error:
         hint = near(source, shipped)
         raise RecipeError([fault(Place(""), "", f"no file of variants is called {source[:200]!r}", hint)]) from error
-    root, faults = parse(read(path, str(path)), str(path))
+    text = read(path, str(path))
+    if not text.strip():
+        raise RecipeError([fault(Place(str(path)), "", "no variants here; write `name: [path=value, ...]`")])
+    root, faults = parse(text, str(path))
     found: Variants = {}
-    for key, entry in root.entries.items() if isinstance(root, Map) else ():
+    for key, entry in root.entries.items():
         edits, wrong = _edits(entry.value, key)
         faults += wrong
         found[key] = edits
-    if not found and not faults:
-        faults.append(fault(Place(str(path)), "", "no variants here; write `name: [path=value, ...]`"))
     if faults:
         raise RecipeError(faults)
     return found
