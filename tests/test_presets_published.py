@@ -1,4 +1,4 @@
-"""The recipes of the table in "ResNet strikes back": the published numbers, typed in once more here, and the small ones train."""
+"""The recipes of the table in "ResNet strikes back": the published numbers, typed in once more, and the small ones train."""
 
 import pytest
 import torch
