@@ -114,7 +114,7 @@ def test_what_cannot_be_reopened_is_a_sentence(fly: Any, tmp_path: Path):
 def said(name: str, probabilities: list[list[float]], labels: list[int], **other: Any) -> Voice:
     values = {"split": "s", "classes": ("a", "b", "c"), "params": 10, **other}
     run = RunDir(Path(f"2026-01-01_000000_{name}_{name}"))
-    return Voice(run=run, probabilities=torch.tensor(probabilities), labels=torch.tensor(labels), **values)
+    return Voice(run=run, label=run.id, probabilities=torch.tensor(probabilities), labels=torch.tensor(labels), **values)
 
 
 ONE = said("one", [[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.2, 0.3, 0.5]], [0, 0, 1])

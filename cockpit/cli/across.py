@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from cockpit.engine.across.soup import Soup
     from cockpit.engine.reopen import Reopened
 
-RunsArg = Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Finished runs: folders, ids, or unique prefixes.")]
+RunsArg = Annotated[
+    list[str], typer.Argument(metavar="RUN RUN...", help="Finished runs, or RUN@12 for weights kept at epoch 12.")
+]
 COMBINES = ("probabilities", "logits", "vote")
 
 
@@ -87,23 +89,39 @@ def soup(
     say(f"soup of {len(made.taste.members)}: {made.taste.accuracy:.2%} on validation, kept as run {run.id}")
 
 
-def _find(names: Sequence[str], runs: Path | None) -> list[RunDir]:
-    found = [find(runs_root(runs), name) for name in names]
-    if len({run.path for run in found}) < 2:
+def _find(names: Sequence[str], runs: Path | None) -> list[tuple[RunDir, str]]:
+    """Runs with the checkpoints that are meant: the best, or for `RUN@12` the one kept at the end of epoch 12."""
+    found = [_one(name, runs) for name in names]
+    if len(set(found)) < 2:
         raise BadInputError("say at least two different runs; `cockpit runs` lists them")
-    twice = next((run for run in found if found.count(run) > 1), None)
+    twice = next((run for run, which in found if found.count((run, which)) > 1), None)
     if twice:
         raise BadInputError(f"run {twice.id} ({twice.name}) is named twice; each counts once")
     return found
 
 
-def _opened(found: Sequence[RunDir]) -> "list[Reopened]":
+def _one(name: str, runs: Path | None) -> tuple[RunDir, str]:
+    from cockpit.runs.directory import epoch_name
+
+    run, at, epoch = name.rpartition("@")
+    if not at or not epoch.isdigit():
+        return find(runs_root(runs), name), "best"
+    held = find(runs_root(runs), run)
+    which = epoch_name(int(epoch))
+    if not held.checkpoint(which).exists():
+        kept = sorted(int(path.stem.rpartition("_")[2]) for path in held.checkpoint("best").parent.glob("epoch_*.pt"))
+        have = f"it has those of {', '.join(map(str, kept))}" if kept else "train.keep: 10 keeps the last ten"
+        raise BadInputError(f"run {held.id} ({held.name}) has kept no weights of epoch {epoch}; {have}")
+    return held, which
+
+
+def _opened(found: Sequence[tuple[RunDir, str]]) -> "list[Reopened]":
     from cockpit.engine.reopen import ReopenError, reopen
 
     opened = []
-    for run in found:
+    for run, which in found:
         try:
-            opened.append(reopen(run))
+            opened.append(reopen(run, which))
         except ReopenError as error:
             raise ReopenError(f"run {run.id} ({run.name}): {error}") from error
     return opened

@@ -9,11 +9,7 @@ from cockpit.engine import checkpoints
 from cockpit.engine.logbook import Logbook
 from cockpit.engine.training import Training
 from cockpit.runs import events as ev
-
-
-def epoch_name(epoch: int) -> str:
-    """The checkpoint of an epoch's scored weights."""
-    return f"epoch_{epoch:05d}"
+from cockpit.runs.directory import epoch_name
 
 
 class Keeper:

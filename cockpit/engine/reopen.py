@@ -37,6 +37,14 @@ class Reopened:
     loaded: Loaded
     saved: dict[str, Any]
     """The checkpoint."""
+    which: str = "best"
+
+    @property
+    def label(self) -> str:
+        """The run's id, and the epoch where it is one of those kept."""
+        return (
+            self.run.id if self.which == "best" else f"{self.run.id}@{self.which.rpartition('_')[2].lstrip('0') or self.which}"
+        )
 
     @property
     def step(self) -> int:
@@ -81,7 +89,7 @@ def built(recipe: Recipe, *, allow_code: bool) -> tuple[Training, Loaded]:
 
 
 def reopen(run: RunDir, which: str = "best") -> Reopened:
-    """Rebuild a run's training and put the weights of its best or last checkpoint in. Raises ReopenError."""
+    """Rebuild a run's training and put the weights of a checkpoint in: best, last, or a kept epoch's. Raises ReopenError."""
     path = run.checkpoint(which)
     try:
         saved = checkpoints.load(path)
@@ -92,4 +100,4 @@ def reopen(run: RunDir, which: str = "best") -> Reopened:
     except (AssemblyError, DataError, DeviceError, CheckpointError, RecipeError) as error:
         raise ReopenError(str(error)) from error
     job.model.requires_grad_(False).eval()
-    return Reopened(run, job, loaded, saved)
+    return Reopened(run, job, loaded, saved, which)

@@ -84,6 +84,11 @@ class RunDir:
         return self.path / "checkpoints" / f"{which}.pt"
 
 
+def epoch_name(epoch: int) -> str:
+    """The checkpoint of an epoch's scored weights."""
+    return f"epoch_{epoch:05d}"
+
+
 def runs_root(given: Path | None = None) -> Path:
     """Where runs go: the option, else COCKPIT_RUNS, else the platform's folder for the user."""
     return Path(given or os.environ.get("COCKPIT_RUNS") or platformdirs.user_data_path("cockpit") / "runs")

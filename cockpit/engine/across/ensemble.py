@@ -34,6 +34,8 @@ class Voice:
     """One member on validation."""
 
     run: RunDir
+    label: str
+    """The run's id, and the epoch where it is one of those kept."""
     probabilities: Tensor
     """float (N, K)."""
     labels: Tensor
@@ -75,6 +77,7 @@ def voice(member: Reopened) -> Voice:
     digest = hashlib.blake2b(data.pixels.cpu().numpy().tobytes() + data.labels.cpu().numpy().tobytes(), digest_size=16)
     return Voice(
         run=member.run,
+        label=member.label,
         probabilities=member.job.recipe.loss.probabilities(seen.logits),
         labels=seen.labels,
         split=digest.hexdigest(),
@@ -87,7 +90,7 @@ def check(voices: Sequence[Voice]) -> None:
     """Raise AcrossError where members cannot be compared."""
     first = voices[0]
     for other in voices[1:]:
-        names = f"{first.run.id} and {other.run.id}"
+        names = f"{first.label} and {other.label}"
         if other.classes != first.classes:
             raise AcrossError(f"runs {names} do not name the same classes in the same order")
         if other.split != first.split:
@@ -131,7 +134,7 @@ def ensemble(voices: Sequence[Voice], combine: Combine = "probabilities", *, fit
     check(voices)
     weights = fitted(voices) if fit else (1 / len(voices),) * len(voices)
     labels = voices[0].labels
-    rows = [_row(f"{one.run.name} {one.run.id}", one.probabilities, labels, one.params) for one in voices]
+    rows = [_row(f"{one.run.name} {one.label}", one.probabilities, labels, one.params) for one in voices]
     params = sum(row.params for row in rows)
     together = _row("ensemble", combined(voices, combine, weights), labels, params)
     accuracy, log_loss, ece = (sum(values) / len(rows) for values in zip(*map(_numbers, rows), strict=True))

@@ -60,7 +60,7 @@ def check(members: Sequence[Reopened], *, any_root: bool = False) -> None:
     first = members[0]
     names = {name: tuple(value.shape) for name, value in first.job.model.state_dict().items()}
     for other in members[1:]:
-        pair = f"runs {first.run.id} and {other.run.id}"
+        pair = f"runs {first.label} and {other.label}"
         if {name: tuple(value.shape) for name, value in other.job.model.state_dict().items()} != names:
             raise AcrossError(f"{pair} have different networks: shapes or names of the weights differ")
         if other.job.recipe.data != first.job.recipe.data:
@@ -95,7 +95,7 @@ class Kitchen:
     def tried(self, chosen: Sequence[int]) -> Taste:
         """The uniform soup of some members."""
         seen = self.taste(average([self.states[number] for number in chosen]))
-        return Taste(tuple(self.members[number].run.id for number in chosen), seen.accuracy, seen.loss)
+        return Taste(tuple(self.members[number].label for number in chosen), seen.accuracy, seen.loss)
 
     def served(self, chosen: Sequence[int]) -> dict[str, Tensor]:
         """The weights of the uniform soup of some members, batch norm statistics included."""
