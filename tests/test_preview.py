@@ -175,3 +175,12 @@ def test_what_cannot_be_examined_is_a_sentence(fly: Any, runs: Path):
     assert "no run under" in refused("examine", "zzzz")
     run.checkpoint("best").unlink()
     assert refused("examine") == "there is no checkpoint best.pt yet"
+
+
+def test_longer_checks_of_a_recipe(recipe: str):
+    told = answer("check", recipe, "--with", "weights,noise_scale")
+    assert [found["name"] for found in told["checks"]] == ["weights", "noise_scale"] and told["ok"]
+    hopeless = cockpit("check", recipe, "--with", "overfit_one_batch", "--set", "model.init=zeros", "--json")
+    assert hopeless.code == 1 and not json.loads(hopeless.out)["ok"]
+    assert "not ready" in cockpit("check", recipe, "--with", "weights", "--set", "model.init=zeros").out.splitlines()[-1]
+    assert "unknown check 'nonsense'" in refused("check", recipe, "--with", "weights nonsense")
