@@ -5,8 +5,8 @@ import torch
 from choices import make, net
 from torch import Tensor, nn
 
-from cockpit.engine.repeat import frozen_statistics
 from cockpit.nets.ghost import GhostBatchNorm
+from cockpit.nets.statistics import frozen_statistics
 
 EPS = 1e-5
 
