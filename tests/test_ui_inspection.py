@@ -195,7 +195,7 @@ async def test_a_real_question_about_a_draft(runs: Path, tmp_path: Path) -> None
     app = opened(runs, recipe=str(path), edits=["tricks.random_crop={pad: 1}"])
     async with on_screen(app, WIDE) as pilot:
         await pilot.press("b")
-        until_then = time.monotonic() + 90
+        until_then = time.monotonic() + 180
         while "looking" in answer_of(pilot) and time.monotonic() < until_then:
             await pilot.pause(0.2)
         shown = answer_of(pilot)
