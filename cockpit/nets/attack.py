@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +14,16 @@ from torch.nn import functional
 from cockpit.nets.statistics import batch_norms, frozen_statistics
 
 if TYPE_CHECKING:
-    from cockpit.travel import Forward
+    from cockpit.travel import Forward, Task
+
+
+def reaches_images(model: nn.Module, task: Task) -> bool:
+    """Whether the logits have a gradient by the image; a step function on every way through a network leaves none."""
+    twin = copy.deepcopy(model).eval()
+    image = torch.zeros(1, task.channels, task.height, task.width, device=next(twin.parameters()).device, requires_grad=True)
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        logits = twin(image)
+        return logits.requires_grad and torch.autograd.grad(logits.sum(), image, allow_unused=True)[0] is not None
 
 
 def attack(forward: Forward, x: Tensor, y: Tensor, epsilon: float, step: float, steps: int, start: Tensor | None) -> Tensor:

@@ -30,11 +30,20 @@ WEIGHT = "share of the moved images in the loss; at 1 the pass over the clean on
 
 
 class Adversary:
-    """Keeps the moved images of each batch from the attack stage until the objective asks for them."""
+    """Keeps the moved images of each batch from the attack stage until the objective asks for them.
+
+    ValueError where the network has no gradient to move an image by.
+    """
 
     def __init__(self, weight: float, parts: Parts, make: Make, *, batch_statistics: bool = False) -> None:
         from torch.utils.weak import WeakTensorKeyDictionary
 
+        from cockpit.nets.attack import reaches_images
+
+        if not reaches_images(parts.model, parts.task):
+            raise ValueError(
+                "no gradient reaches the images through this network, to move them by; take another model.activation"
+            )
         self._weight, self._make, self._batch_statistics = weight, make, batch_statistics
         self._net, self._train = parts.model, parts.train
         self._moved = WeakTensorKeyDictionary()

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 class ByHand:
-    """Knows the optimizer's groups, whose weights it shrinks."""
+    """Knows the optimizer, whose weights it shrinks."""
 
     def __init__(self, settings: DecayByHand) -> None:
         self._settings = settings
-        self._all: list[dict[str, Any]] = []
-        self._groups: list[dict[str, Any]] = []
+        self._optimizer: torch.optim.Optimizer | None = None
+
+    def _groups(self, *, shrunk: bool) -> list[dict[str, Any]]:
+        """The groups as they are now, for a loaded state brings new ones; `shrunk`: without those of a decay of their own."""
+        groups = self._optimizer.param_groups if self._optimizer else []
+        return [group for group in groups if not shrunk or "weight_decay" not in group.get("pinned", ())]
 
     def grads(self, gradients: Gradients, at: Moment) -> Gradients:
         """In the loss form, add lambda w to each gradient: what lambda / 2 w squared in the loss would have added."""
@@ -31,8 +35,8 @@ class ByHand:
 
         if self._settings.form != "loss":
             return gradients
-        everyone = [weight for group in self._all for weight in _moved(group)]
-        mine = {id(weight) for group in self._groups for weight in _moved(group)}
+        everyone = [weight for group in self._groups(shrunk=False) for weight in _moved(group)]
+        mine = {id(weight) for group in self._groups(shrunk=True) for weight in _moved(group)}
         with torch.no_grad():
             for weight, tensor in zip(everyone, gradients.tensors, strict=True):
                 if id(weight) in mine:
@@ -44,16 +48,16 @@ class ByHand:
         """In the decoupled form, multiply the weights by 1 - lr lambda; then step without the optimizer's own decay."""
         import torch
 
-        self._all = optimizer.param_groups
-        self._groups = [group for group in self._all if "weight_decay" not in group.get("pinned", ())]
+        self._optimizer = optimizer
 
         def decayed(again: Again) -> None:
+            groups = self._groups(shrunk=True)
             if self._settings.form == "decoupled":
                 with torch.no_grad():
-                    for group in self._groups:
+                    for group in groups:
                         for weight in _moved(group):
                             weight.mul_(1 - group["lr"] * self._settings.lam)
-            with _without_decay(self._groups):
+            with _without_decay(groups):
                 step(again)
 
         return decayed

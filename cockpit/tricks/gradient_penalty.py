@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
@@ -113,5 +114,31 @@ class GradientPenalty(Toggle):
     )
 
     def plug(self, parts: Parts) -> Steepness:
-        """It looks at the network itself, beside the objective."""
+        """It looks at the network itself, beside the objective. ValueError where the penalty has no gradient."""
+        self._try(parts)
         return Steepness(self, parts.model)
+
+    def _try(self, parts: Parts) -> None:
+        """Take the penalty of a copy and its gradient; a network that cannot even answer is not this trick's to judge."""
+        import torch
+
+        net, labels = copy.deepcopy(parts.model).eval(), parts.train.labels
+        batch = parts.train.standardise(parts.train.take(torch.arange(min(2, len(labels)), device=labels.device)))
+        with suppress(RuntimeError), torch.random.fork_rng(devices=[]):
+            net.forward(batch.x)
+            self._differentiate(net, batch)
+
+    def _differentiate(self, net: nn.Module, batch: Batch) -> None:
+        import torch
+        from torch.nn import functional
+
+        try:
+            with torch.enable_grad():
+                of_input = self.of == "input"
+                penalty = input_penalty(net, batch) if of_input else weight_penalty(net, batch, functional.cross_entropy)
+                penalty.backward()
+        except RuntimeError as error:
+            raise ValueError(
+                "gradient_penalty takes the gradient of a gradient, and this network has none; take another "
+                f"model.activation: {str(error).splitlines()[0]}"
+            ) from error

@@ -75,7 +75,7 @@ class WhiteningConv(Toggle):
 
     def plug(self, parts: Parts) -> Whitening:
         """Make the filters from clean, standardised training images. ValueError where the network does not begin with a
-        convolution of the image."""
+        convolution of the image, or the images are smaller than a patch."""
         import torch
         from torch import nn
 
@@ -87,6 +87,10 @@ class WhiteningConv(Toggle):
         if not isinstance(conv, nn.Conv2d) or conv.groups != 1 or conv.in_channels != parts.task.channels:
             raise ValueError(
                 f"whitening_conv: the first layer, {stem.name}, is no plain convolution of the image; small_cnn begins with one"
+            )
+        if min(parts.task.height, parts.task.width) < self.k:
+            raise ValueError(
+                f"whitening_conv: images of {parts.task.height}x{parts.task.width} have no patches of {self.k}x{self.k}"
             )
         order = torch.randperm(len(parts.train), generator=parts.stream("whitening_conv"))[:IMAGES]
         places = order.to(parts.train.labels.device).split(AT_ONCE)

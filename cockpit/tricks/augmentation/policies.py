@@ -58,9 +58,13 @@ def one_by_one(x: Tensor, change: Change, stream: torch.Generator) -> Tensor:
 
 
 class Policy:
-    """A policy of a library, ready to change images."""
+    """A policy of a library, ready to change images. ValueError where they have no channels that the libraries know."""
 
-    def __init__(self, name: str, change: Change) -> None:
+    def __init__(self, name: str, change: Change, channels: int) -> None:
+        if channels not in (1, 3):
+            raise ValueError(
+                f"{name} takes images of 1 or 3 channels, and these have {channels}; color_jitter takes any number"
+            )
         self._name = name
         self._change = change
 
@@ -89,19 +93,25 @@ class AutoAugment(Toggle):
         """torchvision's."""
         from torchvision.transforms import v2
 
-        return Policy("auto_augment", v2.AutoAugment(v2.AutoAugmentPolicy(self.policy)))
+        return Policy("auto_augment", v2.AutoAugment(v2.AutoAugmentPolicy(self.policy)), parts.task.channels)
 
 
 def timm_rand_augment(settings: RandAugment, parts: Parts) -> Change:
-    """timm's form, on PIL images; one channel is shown as three equal ones. Borders fill with the mean of the split."""
+    """timm's form, on PIL images; one channel is shown as three equal ones. Borders fill with the mean of the split.
+
+    timm asks Pillow to posterize to 0 bits at the end of its scale, which Pillow no longer does; one bit is kept there.
+    """
     import numpy as np
     import torch
     from PIL import Image
-    from timm.data.auto_augment import rand_augment_transform
+    from timm.data.auto_augment import posterize, rand_augment_transform
 
     code = f"rand-m{settings.magnitude:.0f}-n{settings.n}-mstd{settings.mstd:.4f}-inc{settings.inc:d}"
     mean = (parts.train.mean.flatten() * 255).round().int().tolist()
     transform = rand_augment_transform(code, {"img_mean": tuple(mean * 3)[:3]})
+    for operation in transform.ops:
+        if operation.aug_fn is posterize:
+            operation.aug_fn = lambda seen, bits, **rest: posterize(seen, max(1, bits), **rest)
 
     def change(image: Tensor) -> Tensor:
         shown = image.expand(3, -1, -1).permute(1, 2, 0).numpy()
@@ -147,10 +157,11 @@ class RandAugment(Toggle):
     def plug(self, parts: Parts) -> Policy:
         """The library's."""
         if self.scale == "timm":
-            return Policy("rand_augment", timm_rand_augment(self, parts))
+            return Policy("rand_augment", timm_rand_augment(self, parts), parts.task.channels)
         from torchvision.transforms import v2
 
-        return Policy("rand_augment", v2.RandAugment(num_ops=self.n, magnitude=round(self.magnitude)))
+        change = v2.RandAugment(num_ops=self.n, magnitude=round(self.magnitude))
+        return Policy("rand_augment", change, parts.task.channels)
 
 
 @card(
@@ -174,7 +185,7 @@ class TrivialAugment(Toggle):
         """torchvision's, with the wide ranges."""
         from torchvision.transforms import v2
 
-        return Policy("trivial_augment", v2.TrivialAugmentWide(num_magnitude_bins=self.bins))
+        return Policy("trivial_augment", v2.TrivialAugmentWide(num_magnitude_bins=self.bins), parts.task.channels)
 
 
 @card(
@@ -197,4 +208,4 @@ class AugMix(Toggle):
         """torchvision's."""
         from torchvision.transforms import v2
 
-        return Policy("aug_mix", v2.AugMix(severity=self.severity, mixture_width=self.width))
+        return Policy("aug_mix", v2.AugMix(severity=self.severity, mixture_width=self.width), parts.task.channels)

@@ -26,11 +26,12 @@ class OnFeatures:
         self._ce_weight, self._term = ce_weight, term
         self._features: Tensor | None = None
 
-        def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
             if module.training:
                 self._features = inputs[0]
 
-        self._hook = head_of(model).layer.register_forward_pre_hook(keep)
+        # Behind the head, where the inputs are those after any dropout, in whatever order the two were hung there.
+        self._hook = head_of(model).layer.register_forward_hook(keep)
 
     def loss(self, criterion: Criterion, task: Task) -> Criterion:
         """ce_weight * criterion + term(unit features (B, D), indices (B,)). Outside of training there are only logits."""

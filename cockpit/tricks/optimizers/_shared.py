@@ -31,7 +31,7 @@ FULL_BATCH = {
 IN_PARTS = {"batch": "the images pass in parts of train.batch_size, and batch norm takes its statistics from each part alone"}
 """Its caution."""
 NO_RATE = {
-    "moving_rate": "it finds its own rates, and a schedule has nothing to move; take schedule: constant",
+    "moving_rate": "it finds its own rates, and a schedule has nothing to move; take schedule: constant without a warm-up",
     **dict.fromkeys(("lr_scaling", "bias_lr_scale", "layer_decay"), "it finds its own rates, and there is none to scale"),
 }
 """The conflicts of an optimizer without a learning rate."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @card(
     "schedule_free",
     conflicts={
-        "moving_rate": "its average takes the place of a schedule; take schedule: constant",
+        "moving_rate": "its average takes the place of a schedule; take schedule: constant without a warm-up",
         "averages": "it averages the weights already",
         "lr_scaling": "it has a rate and a warm-up of its own",
     },
