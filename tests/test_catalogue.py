@@ -141,8 +141,9 @@ def test_it_goes_on_and_off_while_the_run_runs(card: Card, fly, runs, earlier: s
 
 @pytest.mark.parametrize("card", TOGGLES)
 def test_a_resume_in_the_middle_equals_straight_through(card: Card, fly, runs, earlier: str):
-    straight = fly(CNN, *choose(card, earlier))
-    run = new_run(loads(CNN, edits=choose(card, earlier)), runs, "broken", allow_code=False, command=[])
+    edits = (*choose(card, earlier), "schedule=cosine", "optimizer.weight_decay=1.0e-3")
+    straight = fly(CNN, *edits)
+    run = new_run(loads(CNN, edits=edits), runs, "broken", allow_code=False, command=[])
     stop_after(Flight(run, say=print), 8).fly()
     second = Flight(run, resume=True, say=print)
     second.fly()

@@ -226,7 +226,11 @@ class Training:
         self.step, self.evaluations, self.keep_best = state["step"], state["evaluations"], state["keep_best"]
         self.best = tuple(state["best"]) if state["best"] else None
         self.model.load_state_dict(state["model"])
+        groups = self.optimizer.param_groups
         self.optimizer.load_state_dict(state["optimizer"])
+        for old, new in zip(groups, self.optimizer.param_groups, strict=True):
+            old.update(new)  # tricks hold on to the groups, and torch makes new ones
+        self.optimizer.param_groups = groups
         self.precision.scaler.load_state_dict(state["scaler"])
         self.wiring.load_state_dict(state["tricks"])
         randomness.restore(state["random"])
