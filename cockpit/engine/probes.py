@@ -44,6 +44,7 @@ class LayerProbe:
         """Whether the step (from 1) is measured."""
         return step <= EARLY or step % self.every == 0
 
+    @torch.no_grad()
     def before(self, grads: list[Tensor]) -> Tensor:
         """After the backward pass: remember the weights, measure their gradients. Returns the total norm of `grads`."""
         own = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in self.weights]

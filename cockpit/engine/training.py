@@ -124,7 +124,9 @@ class Training:
 
     def batches(self, places: Tensor, at: Moment) -> list[Batch]:
         """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
-        parts = places.split(self.recipe.train.batch_size)
+        parts = list(places.split(self.recipe.train.batch_size))
+        if len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]  # batch norm can do nothing with a single image
         return [self.wiring.batch(self.train.take(part), at.part(number)) for number, part in enumerate(parts)]
 
     def probe_places(self) -> Iterator[Tensor]:

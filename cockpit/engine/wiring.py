@@ -1,7 +1,7 @@
 """The plan made real: the tricks of a recipe as functions on the seams. The loop calls `through` and knows no trick."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -22,25 +22,35 @@ class Wiring:
         self._lay(recipe)
 
     def _lay(self, recipe: Recipe) -> None:
-        """Plug in what is new, those that change images or network first, so that the others see them as they will be."""
-        old, self.tricks = self.tricks, at_seams(recipe)
-        self.plan = lay(recipe)
-        kept = {name: self.plugs[name] for name, trick in self.tricks.items() if old.get(name) == trick}
-        fresh = {}
-        for name in sorted(self.tricks.keys() - kept.keys(), key=self._turn):
-            fresh[name] = plug = self.tricks[name].plug(self.parts)
-            seams = self.tricks[name].stands
-            if "dataset" in seams:
-                self.parts = dataclasses.replace(self.parts, train=plug.dataset(self.parts.train))
-            if "model" in seams:
-                self.parts = dataclasses.replace(self.parts, model=plug.model(self.parts.model, self.parts.task))
-        self.plugs = kept | fresh
+        """Plug in what is new. Where a trick refuses (ValueError), everything stands as it stood before."""
+        old, parts, tricks = self.tricks, self.parts, at_seams(recipe)
+        kept = {name: self.plugs[name] for name, trick in tricks.items() if old.get(name) == trick}
+        fresh: dict[str, Any] = {}
+        self.tricks = tricks
+        try:
+            for name in sorted(tricks.keys() - kept.keys(), key=self._turn):
+                self._plug_in(name, fresh)
+        except ValueError:
+            _close(fresh.values())
+            self.tricks, self.parts = old, parts
+            raise
+        self.plan, self.plugs = lay(recipe), kept | fresh
         self._seams = {seam: self._chain(seam) for seam in SEAMS}
         self._batch = self._batch_chain()
 
-    def _turn(self, name: str) -> tuple[bool, bool, str]:
+    def _plug_in(self, name: str, fresh: dict[str, Any]) -> None:
+        """Plug one trick in; what it makes of the images and the network is what the next ones see."""
+        fresh[name] = plug = self.tricks[name].plug(self.parts)
         seams = self.tricks[name].stands
-        return "dataset" not in seams, "model" not in seams, name
+        if "dataset" in seams:
+            self.parts = dataclasses.replace(self.parts, train=plug.dataset(self.parts.train))
+        if "model" in seams:
+            self.parts = dataclasses.replace(self.parts, model=plug.model(self.parts.model, self.parts.task))
+
+    def _turn(self, name: str) -> tuple[bool, bool, bool, str]:
+        """What changes the images comes first, then what changes the network for good, then what hangs on it for a while."""
+        trick = self.tricks[name]
+        return "dataset" not in trick.stands, "model" not in trick.stands, trick.card.live, name
 
     def _chain(self, seam: str) -> list[Callable[..., Any]]:
         return [getattr(self.plugs[name], seam) for name in self.plan.get(seam, ())]
@@ -108,13 +118,23 @@ class Wiring:
         return "+".join(self.plan.get(seam, ()))
 
     def relay(self, recipe: Recipe) -> None:
-        """Take over another recipe; a trick that stays the same keeps its plug, one whose knobs changed its state."""
-        state, old = self.state_dict(), self.tricks
+        """Take over another recipe; a trick that stays the same keeps its plug, one whose knobs changed its state.
+
+        Raises ValueError where a trick refuses the network; then the old ones go on as they were.
+        """
+        state, old, plugs = self.state_dict(), self.tricks, dict(self.plugs)
         new = at_seams(recipe)
-        for name, trick in old.items():
-            if new.get(name) != trick and hasattr(self.plugs[name], "close"):
-                self.plugs[name].close()
-        self._lay(recipe)
+        gone = [name for name, trick in old.items() if new.get(name) != trick]
+        _close(plugs[name] for name in gone)
+        try:
+            self._lay(recipe)
+        except ValueError:
+            for name in sorted(gone, key=self._turn):
+                self._plug_in(name, self.plugs)
+            self._seams = {seam: self._chain(seam) for seam in SEAMS}
+            self._batch = self._batch_chain()
+            self.load_state_dict({name: state[name] for name in gone if name in state})
+            raise
         self.load_state_dict({name: state[name] for name in state if old[name] != new.get(name)})
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,3 +146,10 @@ class Wiring:
         for name, saved in state.items():
             if hasattr(self.plugs.get(name), "load_state_dict"):
                 self.plugs[name].load_state_dict(saved)
+
+
+def _close(plugs: Iterable[Any]) -> None:
+    """Take off the network what these plugs hung there."""
+    for plug in plugs:
+        if hasattr(plug, "close"):
+            plug.close()
