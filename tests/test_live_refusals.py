@@ -65,3 +65,9 @@ def test_a_last_part_of_one_image_joins_the_part_before() -> None:
 def test_an_optimizer_that_needs_a_graph_can_be_recorded(fly) -> None:
     flight = fly(CNN, "optimizer={name: timm, which: adahessian, lr: 0.01}", "train.epochs=1")
     assert flight.end.state == "finished", flight.end.reason
+
+
+def test_attention_can_be_differentiated_twice_for_an_optimizer_that_asks(fly) -> None:
+    vit = "model={name: vit, patch: 4, dim: 16, depth: 1, heads: 2}"
+    flight = fly(TINY, vit, "optimizer={name: timm, which: adahessian, lr: 0.01}", "train.epochs=1")
+    assert flight.end.state == "finished", flight.end.reason

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cockpit.engine import randomness
 from cockpit.engine.calendar import Calendar
@@ -70,9 +71,14 @@ class Training:
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised images (B, C, H, W) -> logits (B, K) in fp32, at the run's precision."""
-        with self.precision.autocast():
+        with self.precision.autocast(), self._kernels():
             logits: Tensor = self.model(x)
         return logits.float()
+
+    def _kernels(self) -> AbstractContextManager[Any]:
+        """Only plain attention can be differentiated twice."""
+        twice = "create_graph" in self.recipe.optimizer.contract
+        return sdpa_kernel(SDPBackend.MATH) if twice else nullcontext()
 
     def _plain_objective(self, batch: Batch, at: Moment) -> Outcome:
         logits = self.forward(batch.x)

@@ -38,10 +38,11 @@ class OnFeatures:
         from torch.nn import functional
 
         def both(logits: Tensor, target: Tensor) -> Tensor:
+            features, self._features = self._features, None  # a later loss must not reach back into this pass
             loss = self._ce_weight * criterion(logits, target)
-            if self._features is None or len(self._features) != len(logits):
+            if features is None or len(features) != len(logits):
                 return loss
-            return loss + self._term(functional.normalize(self._features.flatten(1).float()), target)
+            return loss + self._term(functional.normalize(features.flatten(1).float()), target)
 
         return both
 
