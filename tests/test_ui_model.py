@@ -151,7 +151,7 @@ def test_accuracy_falls_back_to_the_clean_probe_where_batches_are_mixed(runs: Pa
     mixed = history.steps.copy()
     mixed["accuracy"] = math.nan
     history.steps = mixed
-    assert [series.label for series in curves(history).accuracy] == ["train, clean", "val", "best"]
+    assert [series.label for series in curves(history).accuracy] == ["clean", "val", "best"]
 
 
 def by_label(shown: tuple[TrickRow, ...]) -> dict[str, TrickRow]:

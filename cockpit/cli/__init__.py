@@ -1,13 +1,21 @@
 """The commands. Each prints plain lines or, with --json, one JSON object; 0 is well, 1 the run failed, 2 bad input."""
 
+import difflib
 import io
 import sys
 
 from cockpit.cli import ablating, across, catalogue, demos, flying, looking, repeating, screen, seeing
-from cockpit.cli.base import app, words
+from cockpit.cli.base import BadInputError, app, words
 
 COMMANDS = (ablating, across, catalogue, demos, flying, looking, repeating, screen, seeing)
 """The modules whose import adds the commands to `app`."""
+
+
+def _mistyped(known: set[str], first: str, more: list[str]) -> None:
+    """Raise BadInputError for a command that is nearly one: `cockpit trian first_flight`."""
+    near = difflib.get_close_matches(first, known, n=1, cutoff=0.7)
+    if first not in known and more and near:
+        raise BadInputError(f"there is no command {first[:60]!r}; did you mean `cockpit {near[0]}`?")
 
 
 def main() -> None:
@@ -20,4 +28,5 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode
     with words():
+        _mistyped(known, first, sys.argv[3:])
         sys.exit(app(prog_name="cockpit", standalone_mode=False))

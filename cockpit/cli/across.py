@@ -82,7 +82,7 @@ def soup(
         show_json({**tastes, "taste": dataclasses.asdict(made.taste), "line": line, "id": run.id, "dir": str(run.path)})
         return
     for one in made.members:
-        say(f"{one.members[0]}  {one.accuracy:.2%}  loss {one.loss:.4f}   alone")
+        say(f"{one.members[0]}  {one.accuracy:.2%}  loss {one.loss:.4f}   alone, batch norm statistics taken anew")
     for one in made.tries:
         say(f"{'+'.join(one.members)}  {one.accuracy:.2%}  loss {one.loss:.4f}   tried")
     say("between the first two, from one to the other: " + "  ".join(f"{accuracy:.2%}" for _, accuracy in line))

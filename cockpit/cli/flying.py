@@ -63,7 +63,14 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     progress.close(end)
     if json:
         show_json(summarise(run))
-    raise typer.Exit(1 if end.state == "failed" else 0)
+    raise typer.Exit(_code(run) if end.state == "failed" else 0)
+
+
+def _code(run: RunDir) -> int:
+    """1 where a training failed, 2 where the recipe asked for what cannot be built, so that none began."""
+    from cockpit.runs.history import read_history
+
+    return 1 if read_history(run).started else 2
 
 
 @app.command()

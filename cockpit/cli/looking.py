@@ -76,10 +76,12 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
     if one["best"]:
         best = one["best"]
         whose = f" with {best['weights']}, {best['plain_accuracy']:.2%} without" if best["plain_accuracy"] is not None else ""
-        lines += [f"  best  epoch {best['epoch']} · val accuracy {best['val_accuracy'] or 0:.2%}{whose}"]
+        ranked = f" · {best['score']} {best['scores'].get(best['score']) or 0:.4f}" if best["score"] != "accuracy" else ""
+        lines += [f"  best  epoch {best['epoch']} · val accuracy {best['val_accuracy'] or 0:.2%}{whose}{ranked}"]
     if one["last"]:
         last = one["last"]
         lines += [f"  last  train accuracy {last['train_accuracy'] or 0:.2%} · val {last['val_accuracy'] or 0:.2%}"]
+    lines += [f"  note  {text}" for text in one["notes"]]
     for rise in one["flags"]:
         cleared = f" (cleared at step {rise['cleared_step']})" if rise["cleared_step"] else ""
         lines += [f"  {rise['severity']} {rise['id']} at step {rise['step']}: {rise['headline']}{cleared}"]

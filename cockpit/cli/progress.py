@@ -1,5 +1,6 @@
 """What `train` prints: a bar on a terminal, plain lines elsewhere. It reads the run directory, as every screen does."""
 
+import math
 import sys
 from typing import Any
 
@@ -73,6 +74,8 @@ def line_of(event: ev.Event) -> str:
             train = f"train {event.train_loss:.4f} {event.train_accuracy:6.2%}"
             val = f"val {event.val_loss:.4f} {event.val_accuracy:6.2%}"
             whose = f" with {event.weights}, {event.plain_accuracy:.2%} without" if event.plain_accuracy is not None else ""
+            if event.score != "accuracy":
+                val += f" · {event.score} {event.scores.get(event.score, math.nan):.4f}"
             return f"epoch {event.epoch:>3} · step {event.step:>6} · {train} · {val}{whose}{best}"
         case ev.Flagged():
             return f"{event.severity}: {event.id} at step {event.step}: {event.headline}"

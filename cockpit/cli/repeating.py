@@ -81,6 +81,8 @@ def gain_words(gain: Mean) -> str:
     """A paired difference in words."""
     if gain.count == 1:
         return f"{gain.mean:+.2%}, and one pair of seeds does not say how much of it is luck"
+    if gain.half == 0:
+        return f"{gain.mean:+.2%} in each of {gain.count} pairs of seeds: too alike for an interval"
     verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
     return f"{gain.mean:+.2%} ± {gain.half:.2%} (95 %, {gain.count} paired seeds){verdict}"
 

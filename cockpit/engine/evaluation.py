@@ -26,7 +26,7 @@ def evaluate(job: Training, keeper: Keeper) -> str:
 
 def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     began = time.perf_counter()
-    model, plain = job.wiring.through("evaluate", job.model), None
+    (model, moved), plain = job.wiring.scored(job.model), None
     with watch_activity(model) as activity:
         train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
@@ -50,10 +50,11 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
         probe_size=train.images,
         val_size=val.images,
         best=improved,
-        weights=job.wiring.owner("evaluate") if model is not job.model else "raw",
+        weights="+".join(moved) or "raw",
         seconds=time.perf_counter() - began,
         largest_class_share=val.largest_class_share,
         scores=scores,
+        score=job.recipe.score.card.name,
         plain_accuracy=plain.accuracy if plain else None,
         plain_loss=plain.loss if plain else None,
     )

@@ -237,6 +237,7 @@ class Training:
         groups = self.optimizer.param_groups
         self.optimizer.load_state_dict(state["optimizer"])
         for old, new in zip(groups, self.optimizer.param_groups, strict=True):
+            old.clear()
             old.update(new)  # tricks hold on to the groups, and torch makes new ones
         self.optimizer.param_groups = groups
         self.precision.scaler.load_state_dict(state["scaler"])

@@ -113,9 +113,13 @@ class Wiring:
                 model = self.plugs[name].evaluate(model)
         return model
 
-    def owner(self, seam: str) -> str:
-        """The tricks on a seam, by name; empty where there is none."""
-        return "+".join(self.plan.get(seam, ()))
+    def scored(self, model: nn.Module) -> tuple[nn.Module, list[str]]:
+        """The network whose score counts, and the tricks that made it another than the one given."""
+        moved = []
+        for name in self.plan.get("evaluate", ()):
+            before, model = model, self.plugs[name].evaluate(model)
+            moved += [name] if model is not before else []
+        return model, moved
 
     def relay(self, recipe: Recipe) -> None:
         """Take over another recipe; a trick that stays the same keeps its plug, one whose knobs changed its state.

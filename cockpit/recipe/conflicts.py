@@ -31,7 +31,13 @@ def minded(card: Card, recipe: Recipe) -> dict[str, str]:
 def cautions(recipe: Recipe) -> list[str]:
     """What the user should know of tricks that run together, and what was settled between them: a sentence for each."""
     pairs = combinations(active_cards(recipe), 2)
-    return [f"{one.card.name} with {two.card.name}: {word}" for one, two in pairs if (word := _caution(one, two))]
+    return [f"{_called(one)} with {_called(two)}: {word}" for one, two in pairs if (word := _caution(one, two))]
+
+
+def _called(active: Active) -> str:
+    """A toggle by its name, a member with its family before it: `norm batch` is no batch."""
+    card = active.card
+    return card.name if card.kind == "toggle" else f"{card.family} {card.name}"
 
 
 def _caution(one: Active, other: Active) -> str:

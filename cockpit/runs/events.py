@@ -127,6 +127,8 @@ class Evaluated(Event):
     """Share of the validation predictions that fall into the most predicted class."""
     scores: dict[str, float] = field(default_factory=dict)
     """Every score on validation, by name."""
+    score: str = "accuracy"
+    """The one that ranks."""
     plain_accuracy: float | None = None
     """On validation, of the weights as trained and without test-time tricks, where `weights` says that others were scored."""
     plain_loss: float | None = None

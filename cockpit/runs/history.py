@@ -40,7 +40,9 @@ class History:
     @property
     def step(self) -> int:
         """The last step recorded."""
-        return int(self.steps["step"][-1]) if len(self.steps) else 0
+        if len(self.steps):
+            return int(self.steps["step"][-1])
+        return self.evaluations[-1].step if self.evaluations else 0  # a soup was scored and never trained
 
     @property
     def epoch(self) -> float:

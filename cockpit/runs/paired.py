@@ -25,7 +25,7 @@ class Mean:
     @property
     def tells(self) -> bool:
         """Whether zero lies outside the interval."""
-        return abs(self.mean) > self.half
+        return self.half > 0 and abs(self.mean) > self.half
 
     def plain(self) -> dict[str, Any]:
         """JSON data; what a single run cannot tell is null."""

@@ -29,6 +29,7 @@ def summarise(run: RunDir) -> dict[str, Any]:
         "best": _best(history),
         "last": _last(history),
         "flags": flag_list(history),
+        "notes": [note.text for note in history.notes],
         "test": looks(run),
     }
 
@@ -63,6 +64,7 @@ def _best(history: History) -> dict[str, Any] | None:
         "val_accuracy": _number(best.val_accuracy),
         "val_loss": _number(best.val_loss),
         "weights": best.weights,
+        "score": best.score,
         "plain_accuracy": best.plain_accuracy,
         "scores": {name: _number(score) for name, score in best.scores.items()},
     }

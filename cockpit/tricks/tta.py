@@ -134,7 +134,7 @@ class Views:
     when="A little accuracy for free training time: every score then costs as many passes as there are views.",
     beware="A setting of the score, so it must be the same for all runs compared; the plain score is kept beside it. "
     "Mirrored views only where data.mirror allows them. Probabilities are those of softmax, whatever the loss.",
-    cautions={"no_mirror": "mirrored views are left out, as they would be of another class; flip alone then changes nothing"},
+    cautions={"no_mirror": "mirrored views are of another class and left out; with views: flip nothing is left"},
     source="Krizhevsky et al. 2012; Jordan 2024, arXiv 2404.00498",
 )
 class Tta(Toggle):

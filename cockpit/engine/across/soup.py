@@ -67,8 +67,8 @@ def check(members: Sequence[Reopened], *, any_root: bool = False) -> None:
             raise AcrossError(f"{pair} have different data, so there is no validation set that both leave alone")
         if other.job.root != first.job.root and not any_root:
             raise AcrossError(
-                f"{pair} have no common root: they started from different weights, and the mean of their weights would be at "
-                "chance; fine-tune both from one run (tricks.fine_tune.run), or say --any-root to see it happen"
+                f"{pair} have no common root: they started from different weights, and the mean of such is mostly worse than "
+                "either; fine-tune both from one run (tricks.fine_tune.run), or say --any-root to see what comes of it"
             )
 
 

@@ -39,4 +39,12 @@ def robust_accuracy(job: Training, *, images: int = 500, steps: int = 20) -> Fou
     masked = curve[-1][1] > 2 * chance
     words = ", ".join(f"{accuracy:.1%} at {epsilon:g}" for epsilon, accuracy in curve)
     doubt = "; it does not fall to chance at 0.5, so the gradients may be masked" if masked else ""
-    return Found("robust_accuracy", not masked, f"{words}{doubt}", (), {f"{e:g}": a for e, a in curve}, tuple(curve), AXES)
+    return Found(
+        "robust_accuracy",
+        not masked,
+        f"PGD-{steps} on {len(places)} images, by how far a pixel moves: {words}{doubt}",
+        (),
+        {f"{e:g}": a for e, a in curve},
+        tuple(curve),
+        AXES,
+    )

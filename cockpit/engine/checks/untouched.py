@@ -22,10 +22,6 @@ def untouched(job: Training) -> Iterator[None]:
         yield
     finally:
         job.load_state_dict(state)
-        for group, fresh in zip(groups, job.optimizer.param_groups, strict=True):
-            group.clear()
-            group.update(fresh)
-        job.optimizer.param_groups = groups  # torch made new ones, and tricks may hold these
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)

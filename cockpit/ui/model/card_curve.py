@@ -36,5 +36,5 @@ def activation_text(activation: Activation, width: int, height: int) -> str:
     """The function between -4 and 4."""
     inputs = np.linspace(-SIDE, SIDE, 2 * width)
     outputs = np.array([activation.value(float(x)) for x in inputs])
-    curve = Series(f"f(x) for x from {-SIDE:g} to {SIDE:g}, ends at", inputs + SIDE, outputs)
+    curve = Series(f"f(x), where the axis counts from x = {-SIDE:g}; ends at", inputs + SIDE, outputs)
     return curve_text([curve], width, height, x_max=2 * SIDE)

@@ -60,7 +60,7 @@ def _train_accuracy(history: History) -> tuple[Series, ...]:
     """Of the batches; where a trick mixes images that means nothing, and the clean probe stands in."""
     steps = history.steps
     if len(steps) and np.isnan(steps["accuracy"][-MIXED:]).all():
-        return _evaluated(history, "train, clean", lambda seen: seen.train_accuracy, "primary", "dashed")
+        return _evaluated(history, "clean", lambda seen: seen.train_accuracy, "primary", "dashed")
     return (Series("train", steps["step"], steps["accuracy"], color="primary", sparse=True),)
 
 

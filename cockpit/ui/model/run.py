@@ -97,7 +97,11 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
         return None
     lines = [("why", clean(history.ended.reason))] if history.ended and history.ended.reason else []
     if best := history.best:
-        score = f"epoch {best.epoch} · val accuracy {percent(best.val_accuracy, 2)} · val loss {best.val_loss:.4f}"
+        whose = f" with {clean(best.weights)}" if best.weights != "raw" else ""
+        whose += f", {percent(best.plain_accuracy, 2)} without" if best.plain_accuracy is not None else ""
+        score = f"epoch {best.epoch} · val accuracy {percent(best.val_accuracy, 2)}{whose} · val loss {best.val_loss:.4f}"
+        if best.score != "accuracy":
+            score += f" · {clean(best.score)} {best.scores.get(best.score, math.nan):.4f}"
         lines.append(("best", score))
     if history.started:
         begun = history.started

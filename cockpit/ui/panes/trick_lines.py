@@ -77,7 +77,7 @@ def full_card(card: Card, row: TrickRow, drawn: str = "") -> Content:
         paragraphs.append(Content.assemble(("Plugs in at  ", "bold $accent"), ", ".join(card.seams)))
     if card.knobs:
         paragraphs.append(Content("\n").join([Content.styled("Knobs", "bold $accent"), *(_knob(knob) for knob in card.knobs)]))
-    hold = "Changes of it take hold at once." if card.live else "Changes of it wait for the next run, save of live knobs."
+    hold = "Changes take hold at once." if card.live else "Changes wait for the next run, except those of live knobs."
     return Content("\n\n").join([*paragraphs, Content.styled(hold, "$foreground 60%")])
 
 

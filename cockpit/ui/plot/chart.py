@@ -152,8 +152,10 @@ def _title(canvas: Canvas, curves: Sequence[Curve], marks: Sequence[Mark], view:
     head = "" if view.cursor is None else f"{view.x_unit} {view.cursor / view.x_scale:.2f}"
     canvas.put(0, 0, head, "title")
     at = len(head) + 2 if head else 0
-    for detail in (2, 1, 0):
-        entries = [(series, _reading(columns, view, width, detail)) for series, columns in curves]
+    for detail, silent in [(2, 0), *((1, silent) for silent in range(len(curves) + 1))]:
+        # Where numbers do not all fit, the first curves go without: what is measured on validation comes later.
+        readings = [(series, _reading(columns, view, width, detail)) for series, columns in curves]
+        entries = [(series, "" if number < silent else text) for number, (series, text) in enumerate(readings)]
         if at + sum(len(_entry(series, text, view)) + 2 for series, text in entries) - 2 <= room:
             break
     for series, text in entries:
@@ -179,7 +181,7 @@ def _reading(columns: Columns, view: View, width: int, detail: int) -> str:
     dots = view.glyphs.dots[0]
     cell = width - 1 if view.cursor is None else column_of(view.cursor, view.span, width) or 0
     known = np.flatnonzero(columns.count[: (cell + 1) * dots])
-    if detail == 0 or not len(known):
+    if not len(known):
         return ""
     if view.cursor is None:
         last = float(columns.last[known[-1]])
