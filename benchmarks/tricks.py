@@ -142,6 +142,7 @@ WARNINGS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("variance 1/n in 20 ReLU layers, against 2/n", deep(20, "relu", "he_normal"), deep(20, "relu", "lecun_normal")),
     ("sigmoid in 6 layers, against ReLU", deep(6, "relu", "he_normal"), deep(6, "sigmoid", "glorot_normal")),
     ("batch 256 at the rate of batch 16", MANY, (*MANY, "train.batch_size=256")),
+    ("batch 256 at 4 times the rate", MANY, (*MANY, "train.batch_size=256", "tricks.lr_scaling={rule: sqrt, base_batch: 16}")),
     ("batch 256 at 16 times the rate", MANY, (*MANY, "train.batch_size=256", "tricks.lr_scaling.base_batch=16")),
 )
 

@@ -13,7 +13,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "first_flight.yaml").write_text("# a comment\nabout: >\n  A first\n  flight.\nseed: 4\n")
     (tmp_path / "quiet.yaml").write_text("seed: 1\ndata: {source: digits}\n")
     (tmp_path / "broken.yaml").write_bytes(b"\xff: [")
-    monkeypatch.setattr("cockpit.recipe.shipped._folder", lambda: tmp_path)
+    monkeypatch.setattr("cockpit.recipe.shipped.folder", lambda: tmp_path)
     return tmp_path
 
 
