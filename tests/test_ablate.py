@@ -47,9 +47,19 @@ def test_an_unknown_file_has_a_near_miss() -> None:
 def test_each_variant_is_compared_with_the_recipe_seed_by_seed(tmp_path: Path, runs: Path) -> None:
     recipe, variants = tmp_path / "tiny.yaml", tmp_path / "variants.yaml"
     recipe.write_text(TINY)
-    variants.write_text("same: []\nslow: [optimizer.lr=1.0e-4]\n")
+    variants.write_text("lower: [optimizer.lr=0.09]\nslow: [optimizer.lr=1.0e-4]\n")
     done = CliRunner().invoke(app, ["ablate", str(recipe), str(variants), "--seeds", "2", "--json"])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout[done.stdout.index("{") :])
-    assert found["differences"]["same"]["mean"] == 0 and found["differences"]["slow"]["mean"] < -0.2
+    assert abs(found["differences"]["lower"]["mean"]) < 0.2 and found["differences"]["slow"]["mean"] < -0.2
     assert [len(rows) for rows in found["runs"].values()] == [2, 2, 2]
+
+
+def test_a_variant_that_changes_nothing_is_not_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from cockpit.cli.base import words
+
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "variants.yaml").write_text("same: [tricks.mixup=off]\n")
+    with pytest.raises(SystemExit) as end, words():
+        app(["ablate", str(tmp_path / "tiny.yaml"), str(tmp_path / "variants.yaml")], standalone_mode=False)
+    assert end.value.code == 2 and "the variant 'same' changes nothing" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cockpit.cli.base import CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, only_json, say, show_json
+from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, only_json, say, show_json
 from cockpit.cli.repeating import gain_words, one_run, scores
 from cockpit.runs.paired import mean_of, paired
 
@@ -24,13 +24,15 @@ def ablate(
     json: JsonOpt = False,
 ) -> None:
     """Train a recipe and each variant of it from several seeds: what every part of a recipe is worth."""
-    from cockpit.recipe import load
+    from cockpit.recipe import changes, load
     from cockpit.recipe.variants import load_variants
 
     first = load(recipe, edits or ()).seed
     asked = {BASE: list(edits or ())} | {name: [*(edits or ()), *change] for name, change in load_variants(variants).items()}
-    for change in asked.values():
-        load(recipe, change)  # all that is wrong is said before anything trains
+    base_recipe = load(recipe, asked[BASE])
+    for name, change in asked.items():  # all that is wrong is said before anything trains
+        if name != BASE and not changes(base_recipe, load(recipe, change)):
+            raise BadInputError(f"the variant {name!r} changes nothing in this recipe")
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
     with only_json(json):
         for seed in range(first, first + seeds):
