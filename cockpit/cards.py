@@ -38,6 +38,29 @@ FAMILIES = (
 """The families in the order of the lecture, which is the order of every list."""
 
 
+TAGS = {
+    "averages": "what averages the weights",
+    "clips": "an optimizer that clips by itself",
+    "closure": "an optimizer that looks at a batch several times",
+    "create_graph": "an optimizer that differentiates twice",
+    "double_backward": "a penalty that differentiates twice",
+    "hard_targets": "a loss that makes its targets hard again",
+    "index_only": "a loss that needs class indices",
+    "looks_twice": "what looks at a batch twice",
+    "low_end": "a schedule whose small rates come last",
+    "mixes": "what mixes images",
+    "moving_rate": "a schedule that moves the rate",
+    "no_labels": "a pretraining without labels",
+    "no_lr": "an optimizer that finds its own rate",
+    "no_mirror": "images whose mirror image is of another class",
+    "nonlinear": "an activation that bends",
+    "rate_drops": "a schedule that drops the rate at epochs",
+    "soft_targets": "what makes targets soft",
+    "train_eval": "an optimizer that averages inside",
+}
+"""The properties that conflicts and cautions may name beside names and families, in words."""
+
+
 @dataclass(frozen=True)
 class Knob:
     """One setting of a trick: what the recipe may say, and the words the screen shows for it."""

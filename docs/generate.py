@@ -3,7 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
-from cockpit.cards import Card, Knob
+from cockpit.cards import TAGS, Card, Knob
 from cockpit.catalog import catalog
 
 HEAD = "<!-- Generated from the cards by docs/generate.py; edit the card, not this page. -->\n"
@@ -33,8 +33,8 @@ def section(card: Card) -> str:
 def facts(card: Card) -> list[tuple[str, str]]:
     """What the card says besides its knobs."""
     live = "yes" if card.live else ""
-    conflicts = "; ".join(f"{other}: {reason}" for other, reason in card.conflicts.items())
-    cautions = "; ".join(f"{other}: {word}" for other, word in card.cautions.items())
+    conflicts = "; ".join(f"{TAGS.get(other, other)}: {reason}" for other, reason in card.conflicts.items())
+    cautions = "; ".join(f"{TAGS.get(other, other)}: {word}" for other, word in card.cautions.items())
     named = [("When", card.when), ("Beware", card.beware), ("Seams", ", ".join(card.seams)), ("Changes while a run runs", live)]
     named += [("Refused with", conflicts), ("Mind with", cautions), ("On the slide", card.slide), ("Source", card.source)]
     return [(title, text) for title, text in named if text]

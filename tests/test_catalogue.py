@@ -14,7 +14,7 @@ from kit import COLOUR as COLOURED
 from kit import DIGITS, parts
 from test_loop import assert_same, stop_after, weights
 
-from cockpit.cards import Card
+from cockpit.cards import TAGS, Card
 from cockpit.catalog import catalog, toggles
 from cockpit.datasets.base import Places
 from cockpit.datasets.places import data_root
@@ -165,14 +165,11 @@ def read_once() -> Iterator[None]:
         yield
 
 
-TRAITS = {"no_mirror", "closure", "create_graph", "train_eval", "no_lr", "nonlinear", "hard_targets", "clips", "index_only"}
-"""What knobs make of a card, beside the tags that it always has."""
-
-
 @pytest.mark.parametrize("card", BY_NAME)
 def test_what_a_card_says_of_others_exists(card: Card):
-    known = {name for other in catalog() for name in (other.name, other.family, *other.tags)} | TRAITS
-    assert set(card.conflicts) | set(card.cautions) <= known
+    known = {name for other in catalog() for name in (other.name, other.family)}
+    assert (set(card.conflicts) | set(card.cautions)) - known <= TAGS.keys()
+    assert set(card.tags) - known <= TAGS.keys()
 
 
 @pytest.mark.parametrize("card", BY_NAME)

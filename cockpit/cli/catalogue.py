@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cockpit.cards import Card, Knob
+from cockpit.cards import TAGS, Card, Knob
 from cockpit.cli.base import BadInputError, JsonOpt, app, say, show_json
 
 
@@ -95,9 +95,9 @@ def card_text(card: Card, width: int = 100) -> str:
         if text:
             lines += ["", *_wrap(f"{title}: {text}", width)]
     if card.conflicts:
-        lines += ["", *(f"Refused with {other}: {reason}" for other, reason in card.conflicts.items())]
+        lines += ["", *(f"Refused with {TAGS.get(other, other)}: {reason}" for other, reason in card.conflicts.items())]
     if card.cautions:
-        lines += ["", *(f"Mind with {other}: {word}" for other, word in card.cautions.items())]
+        lines += ["", *(f"Mind with {TAGS.get(other, other)}: {word}" for other, word in card.cautions.items())]
     if card.knobs:
         lines += ["", "Knobs"]
         for knob in card.knobs:
