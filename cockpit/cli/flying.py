@@ -63,14 +63,8 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     progress.close(end)
     if json:
         show_json(summarise(run))
-    raise typer.Exit(_code(run) if end.state == "failed" else 0)
-
-
-def _code(run: RunDir) -> int:
-    """1 where a training failed, 2 where the recipe asked for what cannot be built, so that none began."""
-    from cockpit.runs.history import read_history
-
-    return 1 if read_history(run).started else 2
+    # What cannot be built is bad input; what was built and failed is a failed run.
+    raise typer.Exit(0 if end.state != "failed" else 1 if host.flight.job or resume else 2)
 
 
 @app.command()
