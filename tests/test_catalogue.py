@@ -18,12 +18,25 @@ from cockpit.cards import TAGS, Card
 from cockpit.catalog import catalog, toggles
 from cockpit.datasets.base import Places
 from cockpit.datasets.places import data_root
+from cockpit.diagnosis import Flag
 from cockpit.engine import assemble as assembling
 from cockpit.engine.assemble import AssemblyError, assemble
 from cockpit.engine.data.load import load
 from cockpit.engine.loop import take_step
 from cockpit.engine.recorder import Recorder
-from cockpit.families import CHOICES, discriminator
+from cockpit.families import (
+    CHOICES,
+    Activation,
+    Init,
+    Loss,
+    Model,
+    Norm,
+    Optimizer,
+    Schedule,
+    Score,
+    Source,
+    discriminator,
+)
 from cockpit.host.flight import Flight
 from cockpit.launch import new_run
 from cockpit.recipe import RecipeError, dump, edit, lay, loads
@@ -79,6 +92,27 @@ def test_the_card_is_complete(card: Card):
     assert set(card.seams) <= set(SEAMS)
     for seam in card.seams:
         assert not SEAMS[seam] or set(card.stage.split()) & set(SEAMS[seam]), f"{seam} has stages; say which"
+
+
+ASKED = {
+    Source: ("read",),
+    Score: ("measure",),
+    Loss: ("build",),
+    Activation: ("build", "value"),
+    Init: ("fill",),
+    Norm: ("build",),
+    Optimizer: ("build", "lr"),
+    Schedule: ("shape",),
+    Model: ("build",),
+    Flag: ("look",),
+}
+"""What each family asks of its members; the bases only name it."""
+
+
+@pytest.mark.parametrize("card", [card for card in BY_NAME if card.values[0].kind != "toggle"])
+def test_it_offers_what_its_family_asks_for(card: Card):
+    (base,) = [base for base in ASKED if issubclass(card.cls, base)]
+    assert [name for name in ASKED[base] if getattr(card.cls, name) is getattr(base, name)] == []
 
 
 def choose(card: Card, earlier: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The loop itself: a second look at a batch, the parts of a large one, epochs of unlike lengths, edits between two steps."""
 
 import copy
+import dataclasses
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +13,10 @@ from test_checks import everything, job_of, same, train
 from test_loop import assert_same, weights
 from torch import Tensor, nn
 
-from cockpit.engine.calendar import Calendar
-from cockpit.engine.loop import backward, repeat_of
+from cockpit.engine.loop import advance, backward, repeat_of
 from cockpit.engine.training import Training
 from cockpit.recipe import edit
+from cockpit.runs.calendar import Calendar
 from cockpit.runs.history import read_history
 
 CNN = TINY.replace("{name: mlp, widths: [16], norm: none}", "{name: small_cnn, widths: [8], convs: 1, norm: batch}")
@@ -215,3 +217,32 @@ def test_a_trick_switched_on_late_starts_fresh_and_off_is_gone():
     assert average is not job.model and same(dict(average.state_dict()), dict(job.model.state_dict()))
     job.rewire(edit(job.recipe, "tricks.weight_ema", "off"))
     assert job.wiring.through("evaluate", job.model) is job.model and job.wiring.state_dict() == {}
+
+
+def test_a_grown_batch_ends_at_the_planned_epoch_on_the_record_too(fly: Any) -> None:
+    flight = fly(TINY, "train.epochs=4", "train.batch_size=16", "tricks.batch_growth={factor: 2, every: 2}")
+    history = read_history(flight.run)
+    lengths = history.started.epoch_lengths
+    assert lengths == flight.job.calendar.lengths and lengths[0] > lengths[-1]
+    assert [Calendar(lengths).epoch(seen.step) for seen in history.evaluations] == [1, 2, 3, 4] and history.epoch == 4
+    assert read_history(fly(TINY).run).started.epoch_lengths == ()
+
+
+def test_a_step_that_fp16_skips_is_no_step_for_the_average() -> None:
+    job = job_of(CNN, "tricks.weight_ema=on")
+    job.model.train()
+    job.precision = dataclasses.replace(job.precision, scaler=torch.amp.GradScaler("cpu", init_scale=2.0**10))
+    average = job.wiring.plugs["weight_ema"]
+
+    def copies() -> list[torch.Tensor]:
+        return [value.clone() for value in average.state_dict().values() if isinstance(value, torch.Tensor)]
+
+    places = list(job.rest_of_epoch())
+    before, weights = copies(), [weight.detach().clone() for weight in job.model.parameters()]
+    broken = next(job.model.parameters()).register_hook(lambda gradient: gradient * math.inf)
+    advance(job, places[0])
+    assert not job.stepped and all(map(torch.equal, before, copies()))
+    assert all(map(torch.equal, weights, job.model.parameters()))
+    broken.remove()
+    advance(job, places[1])
+    assert job.stepped and not all(map(torch.equal, before, copies()))

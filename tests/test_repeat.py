@@ -83,7 +83,10 @@ def test_repeat_in_words_and_with_a_single_seed(recipe: str):
     lines = done.out.splitlines()
     assert done.code == 0 and lines[0].startswith("recipe ") and lines[1].startswith("changed ")
     assert "95 %" in lines[0] and lines[2].startswith("optimizer.lr=0.01: ") and "2 paired seeds" in lines[2]
-    assert lines[3].startswith("all together: cockpit ensemble ") and len(lines[3].split()) == 3 + 2 + 3
+    for arm, line in zip(("recipe", "changed"), lines[3:], strict=True):
+        assert line.startswith(arm) and "all together: cockpit ensemble " in line and len(line.split()) == 1 + 4 + 2
+    ranked = cockpit("repeat", recipe, "--seeds", "2", "--set", "score=log_loss").out
+    assert ranked.startswith("recipe    log_loss ") and "%" not in ranked.replace("95 %", "")
     single = answer("repeat", recipe, "--seeds", "1", "--against", "optimizer.lr=0.01")
     assert single["recipe"]["half"] is None and single["difference"]["std"] is None
     words = cockpit("repeat", recipe, "--seeds", "1", "--against", "optimizer.lr=0.01").out

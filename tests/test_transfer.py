@@ -217,7 +217,7 @@ def test_a_run_that_cannot_be_started_from(fly, runs):
         with pytest.raises(ValueError, match=said):
             FineTune(run=name, weights=which).plug(parts(net()))
 
-    refused(" ", "name the run to start from")
+    refused(" ", "name a finished run")
     refused("nobody", "is called 'nobody'")
     run.checkpoint("last").write_bytes(b"PK")
     refused(run.id, "last.pt of run .* is damaged", "last")

@@ -1,12 +1,11 @@
 """`cockpit ablate`: one recipe and its variants over several seeds, each compared with the recipe seed by seed."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunsOpt, SetOpt, app, only_json, say, show_json
-from cockpit.cli.repeating import gain_words, one_run, scores
+from cockpit.cli.repeating import gain_words, scores, shown, train_all
 from cockpit.runs.paired import mean_of, paired
 
 BASE = "as it is"
@@ -27,25 +26,21 @@ def ablate(
     from cockpit.recipe import changes, load
     from cockpit.recipe.variants import load_variants
 
-    first = load(recipe, edits or ()).seed
     asked = {BASE: list(edits or ())} | {name: [*(edits or ()), *change] for name, change in load_variants(variants).items()}
-    base_recipe = load(recipe, asked[BASE])
-    for name, change in asked.items():  # all that is wrong is said before anything trains
-        if name != BASE and not changes(base_recipe, load(recipe, change)):
+    whole = load(recipe, asked[BASE])
+    for name, change in asked.items():
+        if name != BASE and not changes(whole, load(recipe, change)):
             raise BadInputError(f"the variant {name!r} changes nothing in this recipe")
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
     with only_json(json):
-        for seed in range(first, first + seeds):
-            for name, change in asked.items():
-                called = f"{Path(recipe).stem}_{name.replace(' ', '_')}_s{seed}"
-                found[name].append(one_run(recipe, [*change, f"seed={seed}"], runs, called, allow_code))
+        found = train_all(recipe, asked, seeds, runs, allow_code)
     base = scores(found[BASE])
+    gains = {name: paired(base, scores(rows)) for name, rows in found.items() if name != BASE}
     if json:
-        gains = {name: paired(base, scores(rows)).plain() for name, rows in found.items() if name != BASE}
-        show_json({"runs": found, "mean": mean_of(base).plain(), "differences": gains})
+        plain = {name: gain.plain() for name, gain in gains.items()}
+        show_json({"runs": found, "mean": mean_of(base).plain(), "differences": plain})
         return
-    pad = max(map(len, found))
-    say(f"{BASE:<{pad}}  {mean_of(base).mean:.2%} on validation, mean of {seeds} seed{'s' if seeds > 1 else ''}")
-    for name, rows in found.items():
-        if name != BASE:
-            say(f"{name:<{pad}}  {gain_words(paired(base, scores(rows)))}")
+    pad, measure = max(map(len, found)), found[BASE][0]["measure"]
+    level = shown(mean_of(base).mean, measure)
+    say(f"{BASE:<{pad}}  {measure} {level} on validation, mean of {seeds} seed{'s' if seeds > 1 else ''}")
+    for name, gain in gains.items():
+        say(f"{name:<{pad}}  {gain_words(gain, measure)}")

@@ -25,32 +25,45 @@ def repeat(
     json: JsonOpt = False,
 ) -> None:
     """Train a recipe from several seeds: best validation score, spread, and the paired difference a change makes."""
+    variants = {"recipe": list(edits or ()), **({"changed": [*(edits or ()), *against]} if against else {})}
+    with only_json(json):
+        results = train_all(recipe, variants, seeds, runs, allow_code)
+    means = {name: mean_of(scores(rows)) for name, rows in results.items()}
+    gain = paired(scores(results["recipe"]), scores(results["changed"])) if against else None
+    if json:
+        plain = {name: mean.plain() for name, mean in means.items()}
+        show_json({"runs": results, **plain, **({"difference": gain.plain()} if gain else {})})
+        return
+    measure = results["recipe"][0]["measure"]
+    for name, rows in results.items():
+        each = " ".join(shown(score, measure) for score in scores(rows))
+        say(f"{name:<9} {measure} {_words(means[name], measure)}   {each}")
+    if against and gain:
+        say(f"{' '.join(against)}: {gain_words(gain, measure)}")
+    for name, rows in results.items():
+        if len(rows) > 1:
+            say(f"{name:<9} all together: cockpit ensemble {' '.join(row['id'] for row in rows)}")
+
+
+def train_all(
+    recipe: str, variants: dict[str, list[str]], seeds: int, runs: Path | None, allow_code: bool
+) -> dict[str, list[dict[str, Any]]]:
+    """Train every variant (name -> edits) from every seed; all that is wrong with one is said before anything trains."""
     from cockpit.recipe import load
 
-    first = load(recipe, edits or ()).seed
-    variants = {"recipe": list(edits or ()), **({"changed": [*(edits or ()), *against]} if against else {})}
-    for change in variants.values():  # all that is wrong is said before anything trains
-        if load(recipe, change).model.runs_code and not allow_code:
-            raise BadInputError("model.path: this recipe runs Python code of its own; say --allow-code if you trust it")
+    decoded = {name: load(recipe, edits) for name, edits in variants.items()}
+    if any(one.model.runs_code for one in decoded.values()) and not allow_code:
+        raise BadInputError("model.path: this recipe runs Python code of its own; say --allow-code if you trust it")
+    first = next(iter(decoded.values())).seed
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
-    with only_json(json):
-        for seed in range(first, first + seeds):
-            for name, change in variants.items():
-                results[name].append(
-                    one_run(recipe, [*change, f"seed={seed}"], runs, f"{Path(recipe).stem}_{name}_s{seed}", allow_code)
-                )
-    if json:
-        means = {name: mean_of(scores(rows)).plain() for name, rows in results.items()}
-        show_json({"runs": results, **means, **_difference(results)})
-        return
-    for name, rows in results.items():
-        say(f"{name:<9} {_words(mean_of(scores(rows)))}   {' '.join(f'{score:.2%}' for score in scores(rows))}")
-    if against:
-        say(f"{' '.join(against)}: {gain_words(paired(scores(results['recipe']), scores(results['changed'])))}")
-    say(f"all together: cockpit ensemble {' '.join(row['id'] for rows in results.values() for row in rows)}")
+    for seed in range(first, first + seeds):
+        for name, edits in variants.items():
+            called = f"{Path(recipe).stem}_{name.replace(' ', '_')}_s{seed}"
+            results[name].append(_one_run(recipe, [*edits, f"seed={seed}"], runs, called, allow_code))
+    return results
 
 
-def one_run(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
+def _one_run(recipe: str, edits: list[str], runs: Path | None, name: str, allow_code: bool) -> dict[str, Any]:
     """Train one run in the foreground; where it does not finish, say so and leave."""
     from cockpit.cli.flying import prepare
     from cockpit.host.host import Host
@@ -64,30 +77,38 @@ def one_run(recipe: str, edits: list[str], runs: Path | None, name: str, allow_c
     summary = summarise(run)
     if end.state != "finished" or not summary["best"]:
         fail(f"run {run.id} ({name}) ended as {end.state}: {end.reason or 'on request'}", code=1)
-    return {"id": run.id, "name": name, "score": summary["best"]["val_accuracy"], "seconds": summary["seconds"]}
+    best = summary["best"]
+    measure = best["score"]
+    return {
+        "id": run.id,
+        "name": name,
+        "measure": measure,
+        "score": best["val_accuracy"] if measure == "accuracy" else best["scores"][measure],
+        "seconds": summary["seconds"],
+    }
 
 
 def scores(rows: list[dict[str, Any]]) -> list[float]:
-    """The best validation accuracy of each run."""
+    """The best validation score of each run, by the measure that ranks them."""
     return [row["score"] for row in rows]
 
 
-def _words(mean: Mean) -> str:
-    spread = f" ± {mean.half:.2%} (95 %), std {mean.std:.2%}" if mean.count > 1 else ""
-    return f"{mean.mean:.2%}{spread}"
+def shown(value: float, measure: str, sign: str = "") -> str:
+    """Accuracies are percentages; the other measures are plain numbers."""
+    return f"{value:{sign}.2%}" if measure == "accuracy" else f"{value:{sign}.4f}"
 
 
-def gain_words(gain: Mean) -> str:
+def _words(mean: Mean, measure: str) -> str:
+    spread = f" ± {shown(mean.half, measure)} (95 %), std {shown(mean.std, measure)}" if mean.count > 1 else ""
+    return f"{shown(mean.mean, measure)}{spread}"
+
+
+def gain_words(gain: Mean, measure: str) -> str:
     """A paired difference in words."""
+    words = shown(gain.mean, measure, "+")
     if gain.count == 1:
-        return f"{gain.mean:+.2%}, and one pair of seeds does not say how much of it is luck"
+        return f"{words}, and one pair of seeds does not say how much of it is luck"
     if gain.half == 0:
-        return f"{gain.mean:+.2%} in each of {gain.count} pairs of seeds: too alike for an interval"
+        return f"{words} in each of {gain.count} pairs of seeds: too alike for an interval"
     verdict = "" if gain.tells else ", which these seeds cannot tell from nothing"
-    return f"{gain.mean:+.2%} ± {gain.half:.2%} (95 %, {gain.count} paired seeds){verdict}"
-
-
-def _difference(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    if "changed" not in results:
-        return {}
-    return {"difference": paired(scores(results["recipe"]), scores(results["changed"])).plain()}
+    return f"{words} ± {shown(gain.half, measure)} (95 %, {gain.count} paired seeds){verdict}"

@@ -1,6 +1,5 @@
 """From a recipe to a training that is ready for its first step."""
 
-import hashlib
 import math
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from cockpit.engine.probes import layers_of
 from cockpit.engine.training import Training, batches_of
 from cockpit.engine.trial import TrialError, try_out
 from cockpit.engine.wiring import Wiring
+from cockpit.nets.transfer import fingerprint
 from cockpit.recipe import Recipe
 from cockpit.runs import events as ev
 from cockpit.travel import Parts, Task
@@ -105,7 +105,7 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         val=replace(val, mean=changed.mean, std=changed.std),
         wiring=wiring,
         plain_criterion=recipe.loss.build(task),
-        root=wiring.root or weights_hash(model),
+        root=wiring.root or fingerprint(dict(model.named_parameters())),
     )
     return job, loaded
 
@@ -149,14 +149,6 @@ def _optimizer(recipe: Recipe, wiring: Wiring, precision: Precision) -> torch.op
     return optimizer
 
 
-def weights_hash(model: nn.Module) -> str:
-    """Short hash of the trained weights of a network."""
-    digest = hashlib.blake2b(digest_size=8)
-    for weight in model.parameters():
-        digest.update(weight.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def started(job: Training, loaded: Loaded) -> ev.Started:
     """What the screen needs to know of a training before its first step."""
     chance, floor = (math.nan, 0.0) if job.wiring.tagged("no_labels") else chance_and_floor(job, loaded)
@@ -173,6 +165,7 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         total_steps=job.total_steps,
         epochs=job.recipe.train.epochs,
         batch_size=job.recipe.train.batch_size,
+        epoch_lengths=job.calendar.lengths if len(set(job.calendar.lengths)) > 1 else (),
         warmup_steps=round(schedule.warmup_epochs * job.steps_per_epoch),
         probe_every=job.recipe.train.probe_every,
         chance_loss=chance,

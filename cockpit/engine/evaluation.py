@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.probes import layers_of, watch_activity
-from cockpit.engine.scoring import all_scores, score
+from cockpit.engine.scoring import all_scores, rank, score
 from cockpit.engine.training import Training
 from cockpit.runs import events as ev
 from cockpit.runs.tables import LAYERS, Rows, blank
@@ -33,10 +33,9 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     if model is not job.model:
         plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
     scores = all_scores(job.recipe, val)
-    ranked = scores[job.recipe.score.card.name]
-    rank = (ranked if job.recipe.score.higher_is_better else -ranked, -val.loss)
-    improved = val.loss == val.loss and (job.best is None or rank > job.best)
-    job.best = rank if improved else job.best
+    ranked = rank(job.recipe, scores, val)
+    improved = val.loss == val.loss and (job.best is None or ranked > job.best)
+    job.best = ranked if improved else job.best
     job.evaluations += 1
     verdict: Verdict = job.wiring.through("verdict", Verdict(improved, val.loss, job.evaluations))
     job.keep_best = verdict.keep_best

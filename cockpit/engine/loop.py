@@ -54,18 +54,24 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
 
 
 def take_step(job: Training, places: Tensor, recorder: Recorder) -> None:
-    """One update, with the seams drawn in."""
+    """One update, recorded."""
+    recorder.step(advance(job, places))
+
+
+def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
+    """One update, with the seams drawn in; at the schedule's learning rate, or at another."""
     at = job.moment()
-    lr = job.set_lr(at)
+    lr = job.set_lr(at, rate)
     batches = job.batches(places, at)
     again = repeat_of(job, batches, at)
     seen = backward(job, batches, at)
     norm = job.gradients(at)
     job.update(again)
     layers = job.probe.after()
-    job.wiring.through("weights", job.model, at)
+    if job.stepped:
+        job.wiring.through("weights", job.model, at)
     job.step += 1
-    recorder.step(Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers))
+    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers)
 
 
 def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:

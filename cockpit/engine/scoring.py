@@ -58,6 +58,12 @@ def score(model: nn.Module, feed: Feed, ids: Iterable[Tensor], criterion: Criter
     return Scores(total / images, right / images, images, largest / images, logits.cpu(), truth.cpu())
 
 
+def rank(recipe: Recipe, scores: dict[str, float], seen: Scores) -> tuple[float, float]:
+    """By what evaluations and soups are compared, the larger the better: the chosen score, then the loss."""
+    value = scores[recipe.score.card.name]
+    return value if recipe.score.higher_is_better else -value, -seen.loss
+
+
 def all_scores(recipe: Recipe, seen: Scores) -> dict[str, float]:
     """Every score of the catalogue by name, the chosen one with its knobs; those that these classes do not allow left out."""
     chosen, probabilities = recipe.score, recipe.loss.probabilities(seen.logits)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cockpit.engine import randomness
-from cockpit.engine.calendar import Calendar
 from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed, in_order, shuffled
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.wiring import Wiring
 from cockpit.recipe import Recipe
+from cockpit.runs.calendar import Calendar
 from cockpit.travel import Batch, Clock, Epoch, Gradients, Moment, Outcome, Task
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ class Training:
     calendar: Calendar = field(init=False)
     batch_size: int = field(init=False)
     """Images in the first optimizer step."""
+    looks_twice: bool = field(init=False)
+    """Whether something repeats the forward and backward pass of a step."""
+    differentiable: bool = field(init=False)
+    """Whether the backward pass must itself be differentiable."""
+    stepped: bool = field(default=True, init=False)
+    """Whether the last step moved the weights: fp16 skips one whose gradients overflow."""
     step: int = 0
     """Optimizer steps done."""
     best: tuple[float, float] | None = None
@@ -68,6 +74,8 @@ class Training:
         self.criterion = self.wiring.through("loss", self.plain_criterion, self.task)
         self.objective = self.wiring.through("objective", self._plain_objective, self.forward, self.criterion)
         self.update = self.wiring.through("update", self._plain_update, self.optimizer)
+        self.looks_twice = "closure" in self.recipe.optimizer.contract or self.wiring.tagged("looks_twice")
+        self.differentiable = "create_graph" in self.recipe.optimizer.contract
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised images (B, C, H, W) -> logits (B, K) in fp32, at the run's precision."""
@@ -77,8 +85,7 @@ class Training:
 
     def _kernels(self) -> AbstractContextManager[Any]:
         """Only plain attention can be differentiated twice."""
-        twice = "create_graph" in self.recipe.optimizer.contract
-        return sdpa_kernel(SDPBackend.MATH) if twice else nullcontext()
+        return sdpa_kernel(SDPBackend.MATH) if self.differentiable else nullcontext()
 
     def _plain_objective(self, batch: Batch, at: Moment) -> Outcome:
         logits = self.forward(batch.x)
@@ -87,9 +94,12 @@ class Training:
     def _plain_update(self, again: Again) -> None:
         if "closure" in self.recipe.optimizer.contract:
             self.optimizer.step(again)  # type: ignore[arg-type]
-        else:
-            self.precision.scaler.step(self.optimizer)
-            self.precision.scaler.update()
+            return
+        scaler = self.precision.scaler
+        scale = scaler.get_scale() if scaler.is_enabled() else 0.0
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.stepped = not scaler.is_enabled() or scaler.get_scale() >= scale
 
     @property
     def epochs(self) -> int:
@@ -130,7 +140,8 @@ class Training:
 
     def batches(self, places: Tensor, at: Moment) -> list[Batch]:
         """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
-        parts = list(places.split(self.recipe.train.batch_size))
+        size = self.recipe.train.batch_size
+        parts = list(places.split(size)) if len(places) > size else [places]
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]  # batch norm can do nothing with a single image
         return [self.wiring.batch(self.train.take(part), at.part(number)) for number, part in enumerate(parts)]
@@ -155,23 +166,19 @@ class Training:
         clock = Clock(self.step, self.total_steps, self.steps_per_epoch, self.epoch)
         return Moment(clock, self.task, partial(randomness.stream, self.recipe.seed, step=self.step), self.batch_size)
 
-    def set_lr(self, at: Moment) -> float:
-        """Write the step's learning rate into every parameter group; returns the base rate."""
+    def set_lr(self, at: Moment, rate: float | None = None) -> float:
+        """Write the step's learning rate, or the one given in its place, into every parameter group; returns the base rate."""
         base = self.recipe.optimizer.lr * self.recipe.schedule.factor(at.clock)
-        lr: float = self.wiring.through("schedule", base, at)
+        planned: float = self.wiring.through("schedule", base, at)
+        lr = planned if rate is None else rate
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         return lr
 
-    @property
-    def looks_twice(self) -> bool:
-        """Whether something repeats the forward and backward pass of a step."""
-        return "closure" in self.recipe.optimizer.contract or self.wiring.tagged("looks_twice")
-
     def descend(self, loss: Tensor) -> None:
         """The backward pass, scaled where fp16 needs it, differentiable where the optimizer asks for it."""
         scaled = self.precision.scaler.scale(loss)
-        if "create_graph" in self.recipe.optimizer.contract:
+        if self.differentiable:
             with warnings.catch_warnings(action="ignore"):  # the cycle it warns of ends at zero_grad
                 scaled.backward(create_graph=True)
         else:

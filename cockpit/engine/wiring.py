@@ -35,6 +35,10 @@ class Wiring:
             self.tricks, self.parts = old, parts
             raise
         self.plan, self.plugs = lay(recipe), kept | fresh
+        self._join()
+
+    def _join(self) -> None:
+        """The plugs of each seam, in the order of the plan."""
         self._seams = {seam: self._chain(seam) for seam in SEAMS}
         self._batch = self._batch_chain()
 
@@ -126,20 +130,18 @@ class Wiring:
 
         Raises ValueError where a trick refuses the network; then the old ones go on as they were.
         """
-        state, old, plugs = self.state_dict(), self.tricks, dict(self.plugs)
-        new = at_seams(recipe)
+        state, old, new = self.state_dict(), self.tricks, at_seams(recipe)
         gone = [name for name, trick in old.items() if new.get(name) != trick]
-        _close(plugs[name] for name in gone)
+        _close(self.plugs[name] for name in gone)
         try:
             self._lay(recipe)
         except ValueError:
             for name in sorted(gone, key=self._turn):
                 self._plug_in(name, self.plugs)
-            self._seams = {seam: self._chain(seam) for seam in SEAMS}
-            self._batch = self._batch_chain()
+            self._join()
             self.load_state_dict({name: state[name] for name in gone if name in state})
             raise
-        self.load_state_dict({name: state[name] for name in state if old[name] != new.get(name)})
+        self.load_state_dict({name: state[name] for name in gone if name in state})
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every plug that has some."""

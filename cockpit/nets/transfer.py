@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from cockpit.nets.past import past
 from cockpit.nets.places import head_of
-from cockpit.recipe import Recipe, RecipeError, loads
-from cockpit.runs.directory import RunDir, RunError, find, runs_root
-from cockpit.runs.history import read_history
+from cockpit.recipe import Recipe
 from cockpit.travel import Task, TrainImages
 
 HEAD_STD = 0.01
@@ -49,41 +45,8 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 def source(wanted: str, which: str) -> Source:
     """The `best` or `last` weights of a run, named by its directory, id or name. ValueError where there are none."""
-    if not wanted.strip():
-        raise ValueError("name the run to start from: its directory, its id or its name; `cockpit runs` lists them")
-    try:
-        run = find(runs_root(), wanted)
-        recipe = loads(run.recipe.read_bytes(), "recipe.yaml")
-    except (RunError, RecipeError, OSError) as error:
-        raise ValueError(str(error)) from error
-    started = read_history(run).started
-    if started is None:
-        raise ValueError(f"run {run.id} ({run.name}) never began to train")
-    facts = started.data
-    plain = recipe.data.standardise == "none"
-    mean, std = ((0.0,) * facts.channels, (1.0,) * facts.channels) if plain else (facts.mean, facts.std)
-    return Source(_weights(run, which), recipe, (facts.height, facts.width), _per_channel(mean), _per_channel(std))
-
-
-def _weights(run: RunDir, which: str) -> dict[str, Tensor]:
-    path = run.checkpoint(which)
-    try:
-        state: dict[str, Tensor] = _read(path)["model"]
-    except FileNotFoundError as error:
-        raise ValueError(f"run {run.id} ({run.name}) has no checkpoint {path.name} yet") from error
-    except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(f"checkpoint {path.name} of run {run.id} is damaged, or holds more than weights") from error
-    return state
-
-
-def _read(path: Path) -> dict[str, Any]:
-    with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
+    found = past(wanted)
+    return Source(found.state(which), found.recipe, (found.facts.height, found.facts.width), found.mean, found.std)
 
 
 class Match(NamedTuple):

@@ -1,6 +1,6 @@
 """Which tricks cannot run together, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from cockpit.cards import Card, card_of
@@ -12,10 +12,12 @@ from cockpit.recipe.values import Recipe
 
 def reason(one: Active, other: Active) -> str:
     """Why two tricks cannot run together, as one clause; empty where they can. The order of the two does not matter."""
-    for active, rival in ((one, other), (other, one)):
-        for key in sorted(rival.called & active.card.conflicts.keys()):
-            return active.card.conflicts[key]
-    return ""
+    return _said(other, one.card.conflicts) or _said(one, other.card.conflicts)
+
+
+def _said(rival: Active, words: Mapping[str, str]) -> str:
+    """What a card says of a rival by its name, its family, a tag or a trait; empty where it says nothing."""
+    return next((words[key] for key in sorted(rival.called & words.keys())), "")
 
 
 def against(card: Card, recipe: Recipe) -> dict[str, str]:
@@ -41,10 +43,7 @@ def _called(active: Active) -> str:
 
 
 def _caution(one: Active, other: Active) -> str:
-    for active, rival in ((one, other), (other, one)):
-        for key in sorted(rival.called & active.card.cautions.keys()):
-            return active.card.cautions[key]
-    return ""
+    return _said(other, one.card.cautions) or _said(one, other.card.cautions)
 
 
 def _rivals(card: Card, recipe: Recipe) -> list[Active]:

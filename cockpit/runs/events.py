@@ -72,9 +72,12 @@ class Started(Event):
     plan: dict[str, list[str]]
     """Seam -> the tricks on it, in order."""
     steps_per_epoch: int
+    """Of the first epoch."""
     total_steps: int
     epochs: int
     batch_size: int
+    epoch_lengths: tuple[int, ...] = ()
+    """Steps of each epoch, where they are not all alike."""
     warmup_steps: int = 0
     probe_every: int = 10
     chance_loss: float = math.nan

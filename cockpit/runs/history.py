@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cockpit.runs import events as ev
+from cockpit.runs.calendar import Calendar
 from cockpit.runs.directory import RunDir
 from cockpit.runs.log import LineReader
 from cockpit.runs.state import State, state_of
@@ -47,7 +48,10 @@ class History:
     @property
     def epoch(self) -> float:
         """Epochs done, as a fraction."""
-        return self.step / self.started.steps_per_epoch if self.started else 0.0
+        if self.started is None:
+            return 0.0
+        lengths = self.started.epoch_lengths
+        return Calendar(lengths).epoch(self.step) if lengths else self.step / self.started.steps_per_epoch
 
     @property
     def best(self) -> ev.Evaluated | None:

@@ -141,9 +141,9 @@ class FgsmRs(Toggle):
 
     def moved(self, forward: Forward, x: Tensor, y: Tensor, at: Moment) -> Tensor:
         """One step from a random start."""
-        start = noise(x, self.epsilon, at.stream("fgsm_rs"))
         from cockpit.nets.attack import attack
 
+        start = noise(x, self.epsilon, at.stream("fgsm_rs"))
         return attack(forward, x, y, self.epsilon, self.alpha * self.epsilon, 1, start)
 
 
@@ -185,9 +185,9 @@ class Pgd(Toggle):
         return worst
 
     def _once(self, forward: Forward, x: Tensor, y: Tensor, stream: torch.Generator) -> Tensor:
-        start = noise(x, self.epsilon, stream)
         from cockpit.nets.attack import attack
 
+        start = noise(x, self.epsilon, stream)
         return attack(forward, x, y, self.epsilon, self.alpha * self.epsilon, self.steps, start)
 
 

@@ -35,6 +35,8 @@ def keep(soup: Soup, members: Sequence[Reopened], root: Path, name: str, command
             val_size=len(job.val),
             best=True,
             weights="soup",
+            scores=soup.taste.scores,
+            score=recipe.score.card.name,
         )
     )
     log.ended(ev.Ended(step=first.step, epoch=job.epoch, state="finished", reason="", kept="best"))

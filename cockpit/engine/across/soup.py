@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cockpit.engine.across.ensemble import AcrossError
 from cockpit.engine.reopen import Reopened
-from cockpit.engine.scoring import Scores, score
+from cockpit.engine.scoring import Scores, all_scores, rank, score
 from cockpit.nets.statistics import refresh_batch_norm
 
 State = Mapping[str, Tensor]
@@ -29,6 +29,10 @@ class Taste:
     """Ids of the runs in it."""
     accuracy: float
     loss: float
+    scores: dict[str, float]
+    """Every score by name."""
+    rank: tuple[float, float]
+    """By the score of the recipe; the larger the better."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ class Kitchen:
     def tried(self, chosen: Sequence[int]) -> Taste:
         """The uniform soup of some members."""
         seen = self.taste(average([self.states[number] for number in chosen]))
-        return Taste(tuple(self.members[number].label for number in chosen), seen.accuracy, seen.loss)
+        scores, recipe = all_scores(self._job.recipe, seen), self._job.recipe
+        labels = tuple(self.members[number].label for number in chosen)
+        return Taste(labels, seen.accuracy, seen.loss, scores, rank(recipe, scores, seen))
 
     def served(self, chosen: Sequence[int]) -> dict[str, Tensor]:
         """The weights of the uniform soup of some members, batch norm statistics included."""
@@ -117,11 +123,11 @@ def greedy(members: Sequence[Reopened], *, any_root: bool = False) -> Soup:
     check(members, any_root=any_root)
     kitchen = Kitchen(members)
     alone = _alone(kitchen)
-    order = sorted(range(len(members)), key=lambda number: (-alone[number].accuracy, alone[number].loss, number))
-    chosen, best, tries = order[:1], kitchen.tried(order[:1]), []
+    order = sorted(range(len(members)), key=lambda number: alone[number].rank, reverse=True)
+    chosen, best, tries = order[:1], alone[order[0]], []
     for number in order[1:]:
         tries.append(kitchen.tried([*chosen, number]))
-        if tries[-1].accuracy >= best.accuracy:
+        if tries[-1].rank[0] >= best.rank[0]:
             chosen, best = [*chosen, number], tries[-1]
     return Soup(kitchen.served(chosen), best, alone, tuple(tries))
 

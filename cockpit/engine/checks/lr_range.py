@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cockpit.engine.checks.found import Found
 from cockpit.engine.checks.untouched import untouched
-from cockpit.engine.loop import backward, repeat_of
+from cockpit.engine.loop import advance
 from cockpit.engine.training import Training
 
 MEMORY = 0.95
@@ -28,9 +28,8 @@ def lr_range(job: Training, *, low: float = 1e-6, high: float = 10.0, steps: int
     now = job.recipe.optimizer.lr
     if not math.isfinite(steepest):
         return Found("lr_range", False, "the loss did not fall at any learning rate", curve=tuple(curve), axes=AXES)
-    words = (
-        f"falls fastest at {steepest:.2g}, lowest at {ceiling:.2g}: try {min(steepest, ceiling / 10):.1g} to {ceiling / 3:.1g}"
-    )
+    least, most = min(steepest, ceiling / 10), ceiling / 3
+    words = f"falls fastest at {steepest:.2g}, lowest at {ceiling:.2g}: try {least:.1g} to {most:.1g}"
     verdict = f"; the recipe's {now:.2g} lies beyond" if now > ceiling else f"; the recipe has {now:.2g}"
     numbers = {"steepest": steepest, "ceiling": ceiling, "now": now}
     return Found("lr_range", now <= ceiling, f"the loss {words}{verdict}", (), numbers, tuple(curve), AXES)
@@ -45,7 +44,8 @@ def _sweep(job: Training, low: float, high: float, steps: int) -> Iterator[tuple
     job.model.train()
     for number, places in zip(range(steps), _endless(job), strict=False):
         rate = low * (high / low) ** (number / (steps - 1))
-        loss = _step(job, places, rate)
+        loss = float(advance(job, places, rate).loss)
+        job.step %= job.total_steps
         mean = MEMORY * mean + (1 - MEMORY) * loss
         running = mean / (1 - MEMORY ** (number + 1))
         least = min(least, running)
@@ -78,23 +78,6 @@ def _reach(points: list[tuple[float, float]]) -> int:
 def _endless(job: Training) -> Iterator[Tensor]:
     while True:
         yield from job.rest_of_epoch()
-        job.step = job.step % job.total_steps
-
-
-def _step(job: Training, places: Tensor, rate: float) -> float:
-    """One step of the recipe at a rate of ours; returns its loss."""
-    at = job.moment()
-    for group in job.optimizer.param_groups:
-        group["lr"] = rate * group.get("lr_scale", 1.0)
-    batches = job.batches(places, at)
-    again = repeat_of(job, batches, at)
-    loss = float(backward(job, batches, at).loss)
-    job.gradients(at)
-    job.update(again)
-    job.probe.after()
-    job.wiring.through("weights", job.model, at)
-    job.step = (job.step + 1) % job.total_steps
-    return loss
 
 
 def suggested(curve: list[tuple[float, float]]) -> tuple[float, float]:

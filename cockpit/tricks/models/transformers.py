@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cockpit.cards import card, knob
@@ -13,14 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@card(
-    "vit",
-    when="Much data or strong augmentation; with adamw, warm-up and label smoothing.",
-    beware="Knows nothing of pictures at the start: on small data it stays behind a convolutional network.",
-    source="Dosovitskiy et al. 2021, arXiv 2010.11929",
-)
-class Vit(Model):
-    """Vision transformer: patches as tokens, self-attention between them."""
+@dataclass(frozen=True)
+class OnPatches(Model):
+    """What vit and deit share."""
 
     activation: Activation = knob("gelu", help="the non-linearity inside each block")
     init: Init = knob("trunc_normal_002", help="how the weights start")
@@ -30,6 +26,17 @@ class Vit(Model):
     depth: int = knob(4, low=1, high=24, help="encoder blocks")
     heads: int = knob(3, low=1, high=32, help="attention heads; must divide dim")
     mlp_ratio: float = knob(4.0, low=0.5, high=8, help="hidden units of a block, as a multiple of dim")
+
+
+@card(
+    "vit",
+    when="Much data or strong augmentation; with adamw, warm-up and label smoothing.",
+    beware="Knows nothing of pictures at the start: on small data it stays behind a convolutional network.",
+    source="Dosovitskiy et al. 2021, arXiv 2010.11929",
+)
+class Vit(OnPatches):
+    """Vision transformer: patches as tokens, self-attention between them."""
+
     pool: Literal["token", "avg"] = knob("token", help="read the class from a token of its own, or from the mean of all")
 
     def build(self, task: Task) -> nn.Module:
@@ -46,17 +53,8 @@ class Vit(Model):
     beware="Without the distillation toggle both heads learn from the labels, and it is a vit with one more token.",
     source="Touvron et al. 2021, arXiv 2012.12877",
 )
-class Deit(Model):
+class Deit(OnPatches):
     """Vision transformer with a second token and head that learn from a teacher."""
-
-    activation: Activation = knob("gelu", help="the non-linearity inside each block")
-    init: Init = knob("trunc_normal_002", help="how the weights start")
-    norm: Norm = knob("layer", help="the normalisation of each token")
-    patch: int = knob(4, low=1, high=64, help="side of a patch in pixels; must divide the image")
-    dim: int = knob(96, low=8, high=2048, help="numbers in a token")
-    depth: int = knob(4, low=1, high=24, help="encoder blocks")
-    heads: int = knob(3, low=1, high=32, help="attention heads; must divide dim")
-    mlp_ratio: float = knob(4.0, low=0.5, high=8, help="hidden units of a block, as a multiple of dim")
 
     def build(self, task: Task) -> nn.Module:
         """ValueError where patch does not divide the image or heads does not divide dim."""

@@ -52,7 +52,7 @@ def curves(history: History) -> Curves:
         rates=tuple((tab, Series(tab, steps["step"], steps[column], sparse=True)) for tab, column in RATES.items()),
         marks=marks(history),
         x_max=float(max(1, history.started.total_steps)),
-        epoch_steps=float(max(1, history.started.steps_per_epoch)),
+        epoch_steps=max(1, history.started.total_steps) / max(1, history.started.epochs),
     )
 
 
