@@ -96,7 +96,7 @@ def spoil(run: RunDir, what: str) -> None:
         ("cut", "is damaged"),
         ("code", "holds more than weights"),
         ("other", "does not fit its recipe: it is damaged, or of another version"),
-        ("list", "does not fit its recipe"),
+        ("list", "is damaged, or holds more than weights"),
         ("unstarted", "never began to train"),
         ("recipe", "the recipe of run .* cannot be read: .*mlpp"),
         ("file", "is code from a file"),

@@ -46,7 +46,8 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 def source(wanted: str, which: str) -> Source:
     """The `best` or `last` weights of a run, named by its directory, id or name. ValueError where there are none."""
     found = past(wanted)
-    return Source(found.state(which), found.recipe, (found.facts.height, found.facts.width), found.mean, found.std)
+    facts = found.facts  # first: a run that never began has no checkpoint either, and that says less
+    return Source(found.state(which), found.recipe, (facts.height, facts.width), found.mean, found.std)
 
 
 class Match(NamedTuple):
