@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from cockpit.cards import Card, Kind
+from cockpit.cards import Card, Kind, knob
 
 if TYPE_CHECKING:
     from cockpit.runs.events import Remedy
@@ -51,6 +51,8 @@ class Flag:
     """and clears after so many looks in a row that saw less than what is raised. 0: it never clears."""
     causes: ClassVar[tuple[str, ...]] = ()
     """Flags that explain this one: while one of them holds at warning or above, this one does not look."""
+
+    then: Literal["note", "pause"] = knob("note", help="what the run does when it rises to a warning: goes on, or pauses")
 
     def look(self, history: History) -> Sign | None:
         """The sign of the illness in the history so far, or None. Cheap: it reads windows, never every row."""

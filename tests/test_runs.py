@@ -14,6 +14,7 @@ import pytest
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError, create, find, list_runs
+from cockpit.runs.facts import Inputs, Outputs
 from cockpit.runs.history import History, RunReader, read_history
 from cockpit.runs.log import LineReader, LineWriter, append_json, read_json
 from cockpit.runs.mailbox import Command, send, take
@@ -36,6 +37,8 @@ DATA = ev.DataFacts(
     duplicates={"train": 1},
 )
 LAYER = ev.Layer(name="head", kind="Linear", shape=(10, 5), params=50)
+INPUTS = Inputs(samples=9, low=-1.0, high=math.inf, mean=math.nan, std=1.0, channel_stds=(0.5, 2.0))
+OUTPUTS = Outputs(samples=9, width=10, low=-1.0, high=2.0, row_sum_error=1.0, column_sum_error=2.0, spread=0.5, entropy=2.3)
 EVENTS = [
     ev.Launched(pid=1, host="h", versions={"torch": "2"}, command=["cockpit"]),
     ev.Started(
@@ -52,6 +55,7 @@ EVENTS = [
     ),
     ev.Resumed(step=4, checkpoint="last.pt"),
     ev.Measured(samples=90, loss=2.3, expected_loss=math.inf, accuracy=0.1),
+    ev.Measured(samples=9, loss=2.3, expected_loss=2.3, accuracy=0.1, inputs=INPUTS, val_inputs=None, outputs=OUTPUTS),
     ev.Evaluated(
         step=10,
         epoch=1,
@@ -72,6 +76,8 @@ EVENTS = [
         remedies=(ev.Remedy(label="r", edits=(("a.b", "1"),), verb="stop"),),
     ),
     ev.Cleared(id="x"),
+    ev.Snoozed(id="x", until=90),
+    ev.Remedied(id="x", label="l", edits=(("a.b", "1"),), how="rollback", by="auto"),
     ev.Commanded(id="1", verb="edit", ok=True),
     ev.Edited(path="optimizer.lr", old="0.1", new="0.01", live=True),
     ev.Checkpointed(path="checkpoints/last.pt", reason="epoch"),

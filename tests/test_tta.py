@@ -10,8 +10,9 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from cockpit.engine.device import Precision
-from cockpit.engine.probes import layers_of, watch_activity
+from cockpit.engine.probes import layers_of
 from cockpit.engine.scoring import score
+from cockpit.engine.units import watch_activity
 from cockpit.recipe import loads
 from cockpit.tricks.resolution import ResolutionInEvaluation
 from cockpit.tricks.tta import Tta

@@ -19,7 +19,7 @@ from cockpit.engine.training import Training, batches_of
 from cockpit.engine.trial import TrialError, try_out
 from cockpit.engine.wiring import Wiring
 from cockpit.nets.transfer import fingerprint
-from cockpit.recipe import Recipe
+from cockpit.recipe import Recipe, tags_of
 from cockpit.runs import events as ev
 from cockpit.travel import Parts, Task
 
@@ -152,13 +152,14 @@ def _optimizer(recipe: Recipe, wiring: Wiring, precision: Precision) -> torch.op
 def started(job: Training, loaded: Loaded) -> ev.Started:
     """What the screen needs to know of a training before its first step."""
     chance, floor = (math.nan, 0.0) if job.wiring.tagged("no_labels") else chance_and_floor(job, loaded)
-    schedule = job.recipe.schedule
+    schedule, groups = job.recipe.schedule, job.optimizer.param_groups
+    trained = {id(weight) for group in groups for weight in group["params"]}
     return ev.Started(
         step=job.step,
         device=str(job.device) if job.device.type != "cuda" else torch.cuda.get_device_name(job.device),
         precision=job.precision.name,
         params=sum(weight.numel() for weight in job.model.parameters()),
-        layers=tuple(layer for layer, _ in layers_of(job.model)),
+        layers=tuple(layer for layer, _ in layers_of(job.model, trained)),
         data=replace(loaded.facts, mean=tuple(job.train.mean.flatten().tolist()), std=tuple(job.train.std.flatten().tolist())),
         plan={seam: list(names) for seam, names in job.wiring.plan.items()},
         steps_per_epoch=job.steps_per_epoch,
@@ -171,4 +172,8 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         chance_loss=chance,
         loss_floor=floor,
         chance_accuracy=max(loaded.facts.train_counts) / loaded.facts.train,
+        optimizer=job.recipe.optimizer.card.name,
+        weight_decay=max(float(group.get("weight_decay", 0.0)) for group in groups),
+        frozen=tuple(name for name, weight in job.model.named_parameters() if not weight.requires_grad),
+        traits=tags_of(job.recipe),
     )

@@ -7,13 +7,17 @@ import time
 import torch
 from torch import Tensor, nn
 
+from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
 from cockpit.engine.keeper import Keeper
-from cockpit.engine.probes import layers_of, watch_activity
-from cockpit.engine.scoring import all_scores, rank, score
+from cockpit.engine.scoring import Scores, all_scores, rank, score
 from cockpit.engine.training import Training
+from cockpit.engine.units import unit_rows, watch_activity
+from cockpit.nets.statistics import batch_norms, frozen_statistics
 from cockpit.runs import events as ev
-from cockpit.runs.tables import LAYERS, Rows, blank
+from cockpit.runs.tables import Rows
 from cockpit.travel import Verdict
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def evaluate(job: Training, keeper: Keeper) -> str:
@@ -30,6 +34,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     with watch_activity(model) as activity:
         train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
+    noisy = _in_training_mode(job, model)
     if model is not job.model:
         plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
     scores = all_scores(job.recipe, val)
@@ -56,12 +61,24 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
         score=job.recipe.score.card.name,
         plain_accuracy=plain.accuracy if plain else None,
         plain_loss=plain.loss if plain else None,
+        recalls=recalls_of(val.logits.argmax(1), val.labels, job.task.classes),
+        outputs=outputs_of(train.logits),
+        train_mode_loss=noisy.loss if noisy else math.nan,
+        train_mode_accuracy=noisy.accuracy if noisy else math.nan,
     )
-    keeper.logbook.evaluated(event, _dead_rows(job, activity.dead()))
+    keeper.logbook.evaluated(event, unit_rows(job.model, activity, job.step))
     if improved:
         keeper.save_best(job, model)
     keeper.save_epoch(job, model)
     return verdict
+
+
+def _in_training_mode(job: Training, model: nn.Module) -> Scores | None:
+    """The clean probe once more as training sees it, where the mode makes a difference. Nothing is moved by it."""
+    if not batch_norms(model) and not any(isinstance(part, DROPOUTS) and part.p > 0 for part in model.modules()):
+        return None
+    with frozen_statistics(model), torch.random.fork_rng():
+        return score(model, job.train, job.probe_places(), job.plain_criterion, job.precision, mode="train")
 
 
 def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
@@ -78,8 +95,17 @@ def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
         expected = job.criterion(torch.zeros_like(logits) + _bias(twin, logits.shape[1]), batch.y)
         accuracy = (logits.argmax(1) == batch.y).float().mean()
     known = math.nan if job.wiring.tagged("no_labels") else float(expected)
-    event = ev.Measured(samples=len(places), loss=float(loss), expected_loss=known, accuracy=float(accuracy))
-    return event, _dead_rows(job, activity.dead())
+    val = job.val.clean(next(job.val_places())[: len(places)])
+    event = ev.Measured(
+        samples=len(places),
+        loss=float(loss),
+        expected_loss=known,
+        accuracy=float(accuracy),
+        inputs=inputs_of(batch.x),
+        val_inputs=inputs_of(val.x),
+        outputs=outputs_of(logits),
+    )
+    return event, unit_rows(twin, activity, job.step)
 
 
 def _bias(model: nn.Module, classes: int) -> Tensor:
@@ -87,13 +113,3 @@ def _bias(model: nn.Module, classes: int) -> Tensor:
     heads = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == classes]
     bias = heads[-1].bias if heads else None
     return torch.zeros(classes, device=next(model.parameters()).device) if bias is None else bias
-
-
-def _dead_rows(job: Training, dead: dict[str, float]) -> Rows:
-    names = [layer.name for layer, _ in layers_of(job.model)]
-    known = [(index, dead[name]) for index, name in enumerate(names) if name in dead]
-    rows = blank(len(known), LAYERS)
-    rows["step"] = job.step
-    for row, (index, share) in zip(rows, known, strict=True):
-        row["layer"], row["dead"] = index, share
-    return rows

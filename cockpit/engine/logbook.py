@@ -29,6 +29,8 @@ class Logbook:
     def __init__(self, run: RunDir) -> None:
         self.run = run
         self._complained = False
+        self._judging = 0.0
+        """Seconds that the last look of the flags took."""
         self._lines = LineWriter(run.events)
         self._steps = TableWriter(run.table("steps"), STEPS)
         self._layers = TableWriter(run.table("layers"), LAYERS)
@@ -67,9 +69,13 @@ class Logbook:
 
     def rows(self, step_rows: Rows, layer_rows: Rows) -> None:
         """Steps that were trained."""
+        if len(step_rows):
+            step_rows["probing"][-1] += self._judging  # of the rows before: judging these comes after writing them
         self._append(self._steps, step_rows)
         self._append(self._layers, layer_rows)
+        began = time.perf_counter()
         self._say(self._judge.rows())
+        self._judging = time.perf_counter() - began
 
     def deliver(self, step_rows: Rows, layer_rows: Rows) -> None:
         """Rows from the recorder. Raises NonFiniteLossError once they are on the disk: no later step could mend it."""

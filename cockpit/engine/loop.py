@@ -71,7 +71,7 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     if job.stepped:
         job.wiring.through("weights", job.model, at)
     job.step += 1
-    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers)
+    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, job.probe.meter.take())
 
 
 def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:

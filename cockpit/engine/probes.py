@@ -1,33 +1,35 @@
-"""Measurements of the network: gradient norms, update ratios, weight spread, dead units. Each is taken once, on the device.
+"""Measurements around an update: gradient norms, update ratios, weight spread. Each is taken once, on the device.
 
-Gradients and updates are measured on the first steps and then every few; dead units during evaluations, by hooks that are
-only there while it runs.
+They are taken on the first steps and then every few. What only a look at the clean probe tells is in `units.py`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from cockpit.engine.meter import Meter
 from cockpit.runs.events import Layer
 
 EARLY = 20
 """Every one of the first steps is measured: illnesses of the start show there."""
-ANCHORS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-RECTIFIERS = (nn.ReLU, nn.ReLU6)
 
 
-def layers_of(model: nn.Module) -> list[tuple[Layer, nn.Parameter]]:
-    """The trained weights of two or more dimensions, in the order of the network; tokens of one row are left out."""
+def layers_of(model: nn.Module, optimized: Collection[int] | None = None) -> list[tuple[Layer, nn.Parameter]]:
+    """The weights of two or more dimensions that ask for gradients, in the order of the network, less tokens of one row.
+
+    `optimized`: ids of the weights in the hands of the optimizer; all, where nothing is said.
+    """
     found = []
     for name, weight in model.named_parameters():
         if weight.requires_grad and weight.ndim > 1 and weight.shape[0] > 1:
             owner, _, leaf = name.rpartition(".")
             label = owner if leaf == "weight" else name
             kind = type(model.get_submodule(owner)).__name__
-            found.append((Layer(name=label, kind=kind, shape=tuple(weight.shape), params=weight.numel()), weight))
+            trained = optimized is None or id(weight) in optimized
+            layer = Layer(name=label, kind=kind, shape=tuple(weight.shape), params=weight.numel(), trained=trained)
+            found.append((layer, weight))
     return found
 
 
@@ -37,6 +39,7 @@ class LayerProbe:
 
     weights: list[nn.Parameter]
     every: int
+    meter: Meter = field(default_factory=Meter)
     _before: list[Tensor] | None = None
     _grads: Tensor | None = None
 
@@ -47,10 +50,12 @@ class LayerProbe:
     @torch.no_grad()
     def before(self, grads: list[Tensor]) -> Tensor:
         """After the backward pass: remember the weights, measure their gradients. Returns the total norm of `grads`."""
+        self.meter.start()
         own = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in self.weights]
         self._grads = torch.stack(torch._foreach_norm(own)) if own else None
         self._before = [weight.detach().clone() for weight in self.weights]
         total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        self.meter.stop()
         return total
 
     @torch.no_grad()
@@ -58,53 +63,11 @@ class LayerProbe:
         """After the update: (layers, 4) of gradient norm, weight norm, weight std and update ratio."""
         if self._before is None or self._grads is None:
             return None
+        self.meter.start()
         norms = torch.stack(torch._foreach_norm(self._before))
         spread = torch.stack([weight.std() for weight in self._before])
         change = torch.stack(torch._foreach_norm(torch._foreach_sub(list(self.weights), self._before)))
         measured = torch.stack([self._grads, norms, spread, change / norms.clamp(min=1e-12)], dim=1).float()
         self._before = self._grads = None
+        self.meter.stop()
         return measured
-
-
-class Activity:
-    """Which ReLU units were ever active, by the layer that feeds them."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], Tensor] = {}
-        self._last = ""
-
-    def anchor(self, name: str) -> None:
-        """A layer with weights ran."""
-        self._last = name
-
-    def rectified(self, name: str, output: Tensor) -> None:
-        """A ReLU ran: (B, C, H, W) counts by channel, (B, ..., F) by feature."""
-        positive = output > 0
-        others = (0, 2, 3) if output.ndim == 4 else tuple(range(output.ndim - 1))
-        active = positive.any(dim=0) if others == (0,) else positive.amax(dim=others)
-        key = (self._last, name)
-        self._seen[key] = active if key not in self._seen else self._seen[key] | active
-
-    def dead(self) -> dict[str, float]:
-        """Layer -> the share of its units that never were active; the worst where it feeds several ReLUs."""
-        shares: dict[str, float] = {}
-        for (layer, _), active in self._seen.items():
-            shares[layer] = max(shares.get(layer, 0.0), 1 - float(active.float().mean()))
-        return shares
-
-
-@contextmanager
-def watch_activity(model: nn.Module) -> Iterator[Activity]:
-    """Hang hooks on the network for the time of an evaluation."""
-    activity = Activity()
-    handles = []
-    for name, module in model.named_modules():
-        if isinstance(module, ANCHORS):
-            handles.append(module.register_forward_pre_hook(lambda *_, name=name: activity.anchor(name)))
-        elif isinstance(module, RECTIFIERS):
-            handles.append(module.register_forward_hook(lambda *args, name=name: activity.rectified(name, args[2])))
-    try:
-        yield activity
-    finally:
-        for handle in handles:
-            handle.remove()

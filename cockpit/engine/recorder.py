@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cockpit.engine.fetch import Fetch
+from cockpit.engine.meter import Spent
 from cockpit.runs.tables import LAYERS, STEPS, Rows, blank
 
 BLOCK = 20
@@ -31,6 +32,10 @@ class Left(NamedTuple):
     norm: Tensor | None
     layers: Tensor | None
     """(layers, 4), see LayerProbe.after."""
+    spent: Spent
+    """What measuring it cost."""
+    stale: Tensor | None = None
+    """bool, scalar: a gradient was left over from the step before."""
 
 
 class _Pending(NamedTuple):
@@ -39,7 +44,8 @@ class _Pending(NamedTuple):
     times: list[float]
     speed: float
     scalars: Fetch
-    """(n, 3): loss, accuracy, gradient norm."""
+    """(n, 4): loss, accuracy, gradient norm, stale."""
+    spent: list[Spent]
     sampled: list[int]
     layers: Fetch | None
     """(samples, layers, 4)"""
@@ -103,6 +109,7 @@ class Recorder:
                 times=times,
                 speed=len(kept) / max(now - self._mark, 1e-9),
                 scalars=Fetch.start(_scalars(kept)),
+                spent=[left.spent for left in kept],
                 sampled=[step for step, _ in sampled],
                 layers=Fetch.start(torch.stack([layers for _, layers in sampled])) if sampled else None,
             )
@@ -114,7 +121,8 @@ def _scalars(kept: list[Left]) -> Tensor:
     losses = torch.stack([left.loss for left in kept]).float()
     nan = torch.full((), torch.nan, device=losses.device)
     norms = torch.stack([nan if left.norm is None else left.norm.float() for left in kept])
-    return torch.stack([losses, _accuracies(kept, nan), norms], dim=1)
+    stale = torch.stack([nan if left.stale is None else left.stale.float() for left in kept])
+    return torch.stack([losses, _accuracies(kept, nan), norms, stale], dim=1)
 
 
 def _accuracies(kept: list[Left], nan: Tensor) -> Tensor:
@@ -131,7 +139,8 @@ def _step_rows(pending: _Pending) -> Rows:
     scalars = pending.scalars.numpy()
     rows = blank(len(pending.steps), STEPS)
     rows["step"], rows["time"], rows["lr"], rows["speed"] = pending.steps, pending.times, pending.lrs, pending.speed
-    rows["loss"], rows["accuracy"], rows["grad_norm"] = scalars[:, 0], scalars[:, 1], scalars[:, 2]
+    rows["loss"], rows["accuracy"], rows["grad_norm"], rows["stale"] = scalars.T
+    rows["probing"] = [spent.seconds for spent in pending.spent]
     if pending.layers is not None:
         at = np.searchsorted(rows["step"], pending.sampled)
         rows["update_ratio"][at] = np.median(pending.layers.numpy()[:, :, 3], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,17 @@ class Scores(NamedTuple):
 
 
 @torch.no_grad()
-def score(model: nn.Module, feed: Feed, ids: Iterable[Tensor], criterion: Criterion, precision: Precision) -> Scores:
+def score(
+    model: nn.Module,
+    feed: Feed,
+    ids: Iterable[Tensor],
+    criterion: Criterion,
+    precision: Precision,
+    mode: Literal["eval", "train"] = "eval",
+) -> Scores:
     """Score the images of `ids` (int64 batches) without augmentation; the network's mode is put back afterwards."""
     was_training = model.training
-    model.eval()
+    model.train(mode == "train")
     losses, outputs, labels = [], [], []
     try:
         for places in ids:

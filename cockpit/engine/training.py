@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from cockpit.engine import randomness
 from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed, in_order, shuffled
+from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.wiring import Wiring
 from cockpit.recipe import Recipe
@@ -65,7 +66,8 @@ class Training:
     keep_best: bool = False
 
     def __post_init__(self) -> None:
-        self.probe = LayerProbe([weight for _, weight in layers_of(self.model)], self.recipe.train.probe_every)
+        weights = [weight for _, weight in layers_of(self.model)]
+        self.probe = LayerProbe(weights, self.recipe.train.probe_every, Meter(self.device.type))
         self.calendar = Calendar([self.wiring.steps(batches_of(self.train, self.recipe), n) for n in range(self.epochs)])
         self.batch_size = len(next(self.rest_of_epoch())) if self.wiring.uses("sampler") else self.recipe.train.batch_size
         self._rewrap()

@@ -23,7 +23,7 @@ SAMPLE = 256
 def settled(history: History) -> bool:
     """Whether the warm-up and the first max(50 steps, 2 % of the run) are over."""
     started = history.started
-    return started is not None and history.step > max(50, started.warmup_steps, 0.02 * started.total_steps)
+    return started is not None and history.step > max(50, started.warmup_steps, 0.02 * planned(history))
 
 
 def learnable(history: History) -> float:
@@ -62,7 +62,7 @@ def progressing(history: History) -> bool:
     started = history.started
     if started is None:
         return True
-    window = max(started.steps_per_epoch, started.total_steps // 10, min(200, started.total_steps // 4), 40)
+    window = max(started.steps_per_epoch, planned(history) // 10, min(200, planned(history) // 4), 40)
     rows = history.steps["loss"][-window:]
     part = min(len(rows) // 4, SAMPLE)
     if part < 5:
@@ -131,11 +131,26 @@ def base_lr(history: History) -> float:
         return float(history.steps["lr"][-1]) if len(history.steps) else math.nan
 
 
-def change_lr(history: History, factor: float) -> tuple[Remedy, ...]:
-    """The learning rate times a factor, as a remedy; none where the rate is unknown."""
+def planned(history: History) -> int:
+    """Steps of the whole run; of a loop that does not say how long it is, the steps so far."""
+    return (history.started.total_steps if history.started else 0) or history.step
+
+
+def has(history: History, trait: str) -> bool:
+    """Whether anything in the plan has this tag or trait."""
+    return history.started is not None and trait in history.started.traits
+
+
+def change_lr(history: History, factor: float, since: str = "before") -> tuple[Remedy, ...]:
+    """The learning rate times a factor, as a remedy; none where the rate is unknown or found by the optimizer itself.
+
+    Weights that a rate has spoilt stay spoilt: so by default the run goes back to where it was well.
+    """
     lr = base_lr(history) * factor
+    if not lr > 0 or has(history, "no_lr"):
+        return ()
     verb = "raise" if factor > 1 else "lower"
-    return (Remedy(label=f"{verb} the learning rate to {lr:.3g}", edits=(("optimizer.lr", f"{lr:.3g}"),)),) if lr > 0 else ()
+    return (Remedy(label=f"{verb} the learning rate to {lr:.3g}", edits=(("optimizer.lr", f"{lr:.3g}"),), since=since),)
 
 
 def switch_on(history: History, name: str, label: str, knobs: str) -> tuple[Remedy, ...]:
@@ -146,14 +161,14 @@ def switch_on(history: History, name: str, label: str, knobs: str) -> tuple[Reme
 def choose(history: History, label: str, **wanted: str) -> tuple[Remedy, ...]:
     """Members of the model's choices (activation, init, norm) as one remedy; none where all of them are chosen already."""
     edits = tuple((f"model.{key}", value) for key, value in wanted.items() if str(setting(history, f"model.{key}")) != value)
-    return (Remedy(label=label, edits=edits),) if edits else ()
+    return (Remedy(label=label, edits=edits, since="start"),) if edits else ()
 
 
 def normalise(history: History) -> tuple[Remedy, ...]:
     """Batch norm as a remedy; none where the network has norm layers already."""
     if setting(history, "model.norm") not in (None, "none"):
         return ()
-    return (Remedy(label="normalise each layer over the batch", edits=(("model.norm", "batch"),)),)
+    return (Remedy(label="normalise each layer over the batch", edits=(("model.norm", "batch"),), since="start"),)
 
 
 def last_evaluation(history: History) -> Evaluated | None:

@@ -13,6 +13,7 @@ from cockpit.flags._shared import (
     last_losses,
     learnable,
     mean,
+    planned,
     progressing,
     settled,
     significantly_less,
@@ -50,7 +51,7 @@ class NotLearning(Flag):
         started, seen = history.started, last_evaluation(history)
         if started is None or seen is None or not math.isfinite(started.chance_loss) or not settled(history):
             return None
-        window = max(started.steps_per_epoch, min(self.steps, started.total_steps // 4))
+        window = max(started.steps_per_epoch, min(self.steps, planned(history) // 4))
         if history.step < started.warmup_steps + window:
             return None
         if not guessing(history, seen):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cockpit.recipe.conflicts import cautions
+from cockpit.recipe.conflicts import cautions, tags_of
 from cockpit.recipe.decode import decode_recipe
 from cockpit.recipe.differences import Change, changes
 from cockpit.recipe.edits import Edit, apply, edit, parse_edit
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "loads",
     "presets",
+    "tags_of",
     "to_tree",
 ]
 

@@ -60,6 +60,11 @@ def active_cards(recipe: Recipe) -> list[Active]:
     return [Active(card_of(member), path, None, member.traits) for path, member in members(recipe)] + toggles
 
 
+def tags_of(recipe: Recipe) -> tuple[str, ...]:
+    """The tags and traits of everything that a recipe uses, sorted."""
+    return tuple(sorted({tag for active in active_cards(recipe) for tag in (*active.card.tags, *active.traits)}))
+
+
 def clashes(active: Sequence[Active]) -> list[Fault]:
     """A fault for each pair of active tricks that cannot run together, at the later of the two."""
     return [_clash(one, other, why) for one, other in combinations(active, 2) if (why := reason(one, other))]

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from cockpit.runs.facts import Inputs, Outputs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -35,6 +37,8 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     params: int
+    trained: bool = True
+    """It is in the hands of the optimizer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,17 @@ class Started(Event):
     """The least value the configured loss can take; above 0 under label smoothing."""
     chance_accuracy: float = math.nan
     """Share of the largest training class."""
+    optimizer: str = ""
+    weight_decay: float = 0.0
+    """The largest of its groups."""
+    criterion: str = "logits"
+    """What the loss takes: logits, probabilities, log_probabilities, values; empty where that is not known."""
+    frozen: tuple[str, ...] = ()
+    """Weights that ask for no gradient."""
+    traits: tuple[str, ...] = ()
+    """Tags of everything in the plan (cockpit.cards.TAGS)."""
+    accumulate: int = 1
+    """Backward passes for each update, as declared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +121,10 @@ class Measured(Event):
     expected_loss: float
     """The configured loss of all-equal logits, moved by the bias of the head where that was set on purpose."""
     accuracy: float
+    inputs: Inputs | None = None
+    """Of the clean probe, as it enters the network."""
+    val_inputs: Inputs | None = None
+    outputs: Outputs | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +154,17 @@ class Evaluated(Event):
     plain_accuracy: float | None = None
     """On validation, of the weights as trained and without test-time tricks, where `weights` says that others were scored."""
     plain_loss: float | None = None
+    recalls: tuple[float, ...] = ()
+    """Of each class on validation; NaN where it has no image."""
+    outputs: Outputs | None = None
+    """On the clean probe."""
+    train_mode_loss: float = math.nan
+    """On the clean probe with dropout on and norm layers looking at the batch; NaN where the mode makes no difference."""
+    train_mode_accuracy: float = math.nan
+    in_training_mode: bool = False
+    """The validation was made with the network in training mode (a loop of the user's own)."""
+    said_accuracy: float = math.nan
+    """What the user's own loop says the validation accuracy is, where it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +176,9 @@ class Remedy:
     """(path, value), in the grammar of `--set`."""
     verb: str = ""
     """A command to the host, such as `stop`."""
+    since: str = "now"
+    """From where the edits help: `now`, from this step on; `before`, from a checkpoint before the illness; `start`, only in a
+    new run from its first step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +202,33 @@ class Cleared(Event):
 
     kind: ClassVar[str] = "cleared"
     id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snoozed(Event):
+    """The user has seen a finding and does not want to hear of it for a while."""
+
+    kind: ClassVar[str] = "snoozed"
+    id: str
+    until: int
+    """Step from which on it counts again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedied(Event):
+    """A remedy was applied, by a key or by `--auto-remedy`."""
+
+    kind: ClassVar[str] = "remedied"
+    id: str
+    """The flag whose finding it answers."""
+    label: str
+    edits: tuple[tuple[str, str], ...] = ()
+    how: str = "live"
+    """live, rollback (to `step`), or fork (a new run)."""
+    by: str = "user"
+    """user, or auto."""
+    run: str = ""
+    """The new run, where it is a fork."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +302,14 @@ class Ended(Event):
 
 
 KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
-_NESTED: dict[str, Any] = {"data": DataFacts, "layers": Layer, "remedies": Remedy}
+_NESTED: dict[str, Any] = {
+    "data": DataFacts,
+    "layers": Layer,
+    "remedies": Remedy,
+    "inputs": Inputs,
+    "val_inputs": Inputs,
+    "outputs": Outputs,
+}
 
 
 def encode(event: Event) -> str:
@@ -276,7 +343,7 @@ def _build(cls: Any, raw: dict[str, Any]) -> Any:
         if spec.name in raw:
             value = raw[spec.name]
             nested = _NESTED.get(spec.name)
-            if nested:
+            if nested and value is not None:
                 value = tuple(_build(nested, item) for item in value) if isinstance(value, list) else _build(nested, value)
             filled[spec.name] = _revive(value, spec.type)
     return cls(**filled)

@@ -25,6 +25,9 @@ class History:
     findings: list[ev.Flagged | ev.Cleared] = field(default_factory=list)
     """Every rise and clearing, in order."""
     edits: list[ev.Edited] = field(default_factory=list)
+    snoozed: dict[str, int] = field(default_factory=dict)
+    """Flag -> the step until which the user does not want to hear of it."""
+    remedied: list[ev.Remedied] = field(default_factory=list)
     notes: list[ev.Noted] = field(default_factory=list)
     commands: list[ev.Commanded] = field(default_factory=list)
     checkpoints: list[ev.Checkpointed] = field(default_factory=list)
@@ -79,6 +82,10 @@ class History:
                 self.findings.append(event)
             case ev.Edited():
                 self.edits.append(event)
+            case ev.Snoozed():
+                self.snoozed[event.id] = event.until
+            case ev.Remedied():
+                self.remedied.append(event)
             case ev.Noted():
                 self.notes.append(event)
             case ev.Commanded():

@@ -20,6 +20,8 @@ STEPS = np.dtype(
         ("grad_norm", "<f4"),  # before clipping; NaN on steps that are not sampled
         ("update_ratio", "<f4"),  # median over layers of |change| / |weight|; NaN likewise
         ("speed", "<f4"),  # steps per second
+        ("probing", "<f4"),  # seconds of the step spent on measuring and judging
+        ("stale", "<f4"),  # 1 where a gradient was left over from the step before; NaN where nobody looked
     ]
 )
 LAYERS = np.dtype(
@@ -31,6 +33,8 @@ LAYERS = np.dtype(
         ("weight_std", "<f4"),
         ("update_ratio", "<f4"),
         ("dead", "<f4"),  # share of ReLU units never active on the probe; NaN where the layer feeds no ReLU
+        ("saturated", "<f4"),  # share of sigmoid or tanh units stuck at their ends on the probe; NaN likewise
+        ("alike", "<f4"),  # mean cosine between the rows of the weight, 1 where all are one; measured with the units
     ]
 )
 MACHINE = np.dtype(
