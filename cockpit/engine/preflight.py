@@ -8,6 +8,7 @@ from typing import Any
 
 from cockpit.datasets.base import DataError, Places
 from cockpit.datasets.places import data_root
+from cockpit.engine.advice import advice, needed, shared_images
 from cockpit.engine.assemble import AssemblyError, assemble, started
 from cockpit.engine.checks import CHECKS, Found
 from cockpit.engine.device import DeviceError
@@ -33,6 +34,8 @@ class Report:
     findings: tuple[ev.Flagged, ...]
     notes: tuple[str, ...]
     size: Count
+    memory: int
+    """Bytes that a training step takes, about."""
     more: tuple[Found, ...] = ()
     """The checks that were asked for by name."""
 
@@ -50,6 +53,7 @@ class Report:
             "trainable": self.size.trainable,
             "flop": self.size.flop,
             "activation_bytes": self.size.activations,
+            "memory_bytes": self.memory,
             "layers": len(facts.layers),
             "steps_per_epoch": facts.steps_per_epoch,
             "total_steps": facts.total_steps,
@@ -57,6 +61,7 @@ class Report:
             "initial_loss": self.measured.loss if math.isfinite(self.measured.loss) else None,
             "expected_loss": self.measured.expected_loss if math.isfinite(self.measured.expected_loss) else None,
             "initial_accuracy": self.measured.accuracy,
+            "inputs": dataclasses.asdict(self.measured.inputs) if self.measured.inputs else None,
             "flags": [{"id": f.id, "severity": f.severity, "headline": f.headline} for f in self.findings],
             "notes": list(self.notes),
             "checks": [found.plain() for found in self.more],
@@ -67,6 +72,11 @@ class Report:
         expected = self.measured.expected_loss
         return f", equal logits give {expected:.3f}" if math.isfinite(expected) else ""
 
+    def _inputs(self) -> list[str]:
+        """What enters the network."""
+        seen = self.measured.inputs
+        return [f"input     {seen.low:.3g} to {seen.high:.3g}, mean {seen.mean:.2g}, std {seen.std:.2g}"] if seen else []
+
     def lines(self) -> list[str]:
         """Text."""
         facts, data, seen = self.started, self.started.data, self.measured
@@ -75,8 +85,10 @@ class Report:
             f"data      {data.source} · {shape} · train {data.train:,} · val {data.val:,} · test {data.test:,} sealed",
             f"model     {facts.params:,} parameters in {len(facts.layers)} layers · {facts.device} {facts.precision}",
             f"forward   {self.size.flop / 1e6:,.3g} MFLOP and {self.size.activations / 1e3:,.3g} kB of activations an image",
+            f"memory    about {self.memory / 2**20:,.3g} MiB for a step of {facts.batch_size} images",
             f"training  {facts.epochs} epochs of {facts.steps_per_epoch:,} steps = {facts.total_steps:,} steps",
             *(f"{seam:<9} {' -> '.join(names)}" for seam, names in facts.plan.items()),
+            *self._inputs(),
             f"at start  loss {seen.loss:.3f}{self._against()} · accuracy {seen.accuracy:.1%}",
             *(f"note      {note}" for note in self.notes),
             *(f"{found.severity:<9} {found.id}: {found.headline}" for found in self.findings),
@@ -106,7 +118,8 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
         begun,
         measured,
         tuple(f for f in findings if isinstance(f, ev.Flagged)),
-        (*loaded.notes, *cautions(recipe), *job.wiring.notes),
+        (*loaded.notes, *cautions(recipe), *job.wiring.notes, *advice(job), *shared_images(begun.data)),
         size,
+        needed(size, job),
         more,
     )
