@@ -156,7 +156,7 @@ def test_odd_numbers_are_noted_before_the_start(edits, said):
 
 
 def test_optimizers_that_find_their_rate_have_no_usual_one():
-    assert usual_rate(loads("{optimizer: vsgd}").optimizer) == 0
+    assert usual_rate(loads("{optimizer: vsgd, schedule: {name: constant, warmup_epochs: 0}}").optimizer) == 0
 
 
 def test_a_step_needs_at_least_weights_gradients_and_activations():

@@ -66,9 +66,7 @@ def _rate(job: Training) -> Iterator[str]:
 
 
 def usual_rate(optimizer: Optimizer) -> float:
-    """The default of its card; 0 where it has none, or finds its rate by itself."""
-    if "no_lr" in optimizer.contract:
-        return 0.0
+    """The default of its card; 0 where it finds its rate by itself."""
     return next((float(knob.default or 0) for knob in optimizer.card.knobs if knob.name == "lr"), 0.0)
 
 
