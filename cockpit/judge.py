@@ -82,6 +82,7 @@ class Judge:
             explained = any(_rank(self._active.get(cause)) > _INFO for cause in flag.causes)
             if explained:
                 watch.window.clear()
+                watch.began = -1
             if flag.moment not in moments or resting or explained:
                 continue
             sign = flag.look(seen)
@@ -128,6 +129,8 @@ class _Watch:
     """The rank of the finding that holds; 0: none."""
     quiet: int = 0
     window: deque[int] = field(default_factory=deque)
+    began: int = -1
+    """Step of the first look of an unbroken row that saw something; -1 where the last saw nothing for as long as it looks back."""
 
     @property
     def id(self) -> str:
@@ -139,23 +142,28 @@ class _Watch:
         self.window.append(rank)
         if len(self.window) > self.flag.of_last:
             self.window.popleft()
+        if not any(self.window):
+            self.began = -1
+        elif self.began < 0:
+            self.began = seen.step
         agreed = sorted(self.window, reverse=True)[self.flag.needed - 1 : self.flag.needed]
         level = max(rank if sign and sign.conclusive else 0, *agreed, 0)
         self.quiet = self.quiet + 1 if rank < self.level else 0
         if sign and level > self.level:
             self.level = level
-            return _flagged(self.id, RANKS[level], sign, seen)
+            return _flagged(self.id, RANKS[level], sign, seen, self.began)
         if self.level and self.flag.quiet and self.quiet >= self.flag.quiet:
             self.level = self.quiet = 0
             return Cleared(id=self.id, step=seen.step)
         return None
 
 
-def _flagged(name: str, severity: str, sign: Sign, seen: History) -> Flagged:
+def _flagged(name: str, severity: str, sign: Sign, seen: History, since: int) -> Flagged:
     return Flagged(
         id=name,
         severity=severity,
         step=seen.step,
+        since=since,
         epoch=seen.epoch,
         headline=sign.headline,
         why=sign.why,

@@ -163,6 +163,14 @@ def test_hysteresis(script: str, expected: str) -> None:
     assert run(Scripted(script=script)) == expected
 
 
+@pytest.mark.parametrize(("script", "since"), [("..w.w", 3), ("w...ww", 5), ("ww", 1), ("..C", 3), (".iww", 2), ("wwcc", 1)])
+def test_a_finding_knows_since_when(script: str, since: int) -> None:
+    steps = np.zeros(len(script) * BLOCK, STEPS)
+    steps["step"] = np.arange(1, len(steps) + 1)
+    (*_, last) = replay(History(steps=steps), [Scripted(script=script)])
+    assert isinstance(last, Flagged) and last.since == since * BLOCK
+
+
 def test_a_cause_that_holds_keeps_its_consequences_silent() -> None:
     # One order or the other: causes look first. An info explains nothing; what was up before the cause stays up.
     assert run(Consequence(script="wwwwwwww"), Scripted(script="ww......")) == "w2 -5 w6"

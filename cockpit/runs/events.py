@@ -189,6 +189,8 @@ class Flagged(Event):
     id: str
     severity: str
     """info, warning or critical."""
+    since: int = 0
+    """Step of the first of the looks that led to it."""
     epoch: float
     headline: str
     why: str = ""
