@@ -130,7 +130,7 @@ class _Watch:
     quiet: int = 0
     window: deque[int] = field(default_factory=deque)
     began: int = -1
-    """Step of the first look of an unbroken row that saw something; -1 where the last saw nothing for as long as it looks back."""
+    """Step of the first look that saw something, with no stretch of `of_last` quiet ones after it; -1: there is none."""
 
     @property
     def id(self) -> str:
