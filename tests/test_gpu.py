@@ -32,7 +32,7 @@ def test_steps_with_and_without_probes_never_wait_for_the_device():
     rows = []
     recorder = Recorder(lambda steps, layers: rows.append((steps, layers)))
     job.model.train()
-    batches = [places for places in job.rest_of_epoch()]
+    batches = list(job.rest_of_epoch())
     for places in batches:  # allocations of the first passes may wait
         take_step(job, places, recorder)
     recorder.flush()
