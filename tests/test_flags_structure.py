@@ -1,0 +1,125 @@
+"""The flags that look at data, outputs and structure, on made-up histories."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flags_canned import history
+
+from cockpit.catalog import flags
+from cockpit.judge import replay
+from cockpit.runs.events import Flagged
+from cockpit.runs.facts import Inputs
+from cockpit.runs.history import History
+
+
+def canned(**said: Any) -> History:
+    return history({"name": "structure", **said})
+
+
+def found(seen: History, name: str, **knobs: Any) -> list[Flagged]:
+    return [finding for finding in replay(seen, [flags()[name].cls(**knobs)]) if isinstance(finding, Flagged)]
+
+
+def worst(seen: History, name: str, **knobs: Any) -> str:
+    every = found(seen, name, **knobs)
+    return every[-1].severity if every else ""
+
+
+def inputs(**said: Any) -> Inputs:
+    plain: dict[str, Any] = {"samples": 256, "low": 0.0, "high": 1.0, "mean": 0.3, "std": 0.3}
+    return Inputs(**(plain | said))
+
+
+def fed(train: Inputs | None, val: Inputs | None = None, **said: Any) -> History:
+    seen = canned(**said)
+    assert seen.measured
+    seen.measured = replace(seen.measured, inputs=train, val_inputs=val)
+    return seen
+
+
+PIXELS = inputs(high=255.0, mean=33.0, std=78.0)
+TWICE = inputs(high=0.0039, mean=0.0005, std=0.0012)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        (None, ""),
+        (inputs(), ""),
+        (inputs(low=-2.2, high=2.8, mean=0.0, std=1.0), ""),
+        (PIXELS, "warning"),
+        (replace(PIXELS, samples=15), ""),
+        (replace(PIXELS, samples=16), "warning"),
+        (replace(PIXELS, floating=False), "info"),
+        (TWICE, "warning"),
+        (inputs(high=0.1, std=0.01), ""),
+        (inputs(high=0.09, std=0.01), ""),
+        (inputs(high=0.09, std=0.0099), "warning"),
+        (inputs(high=1.0, std=0.0099), ""),  # a bag of words: rare ones
+        (inputs(low=-10, high=10, std=10.0), ""),
+        (inputs(low=-10, high=10, std=10.1), "warning"),
+        (inputs(low=-8, high=30, mean=0.0, std=1.0, channel_stds=(0.99, 1.01)), ""),
+        (inputs(low=-3, high=200, mean=0.0, std=1.0, channel_stds=(0.99, 1.01)), ""),
+        (inputs(low=-3, high=50, mean=0.0, std=5.0, channel_stds=(0.99, 20.0)), ""),
+        (inputs(low=-3, high=51, mean=0.0, std=5.0, channel_stds=(0.99, 20.0)), "warning"),
+        (inputs(low=2000, high=2020, mean=2010, std=3.0, channel_stds=(3.0, 3.0)), "warning"),
+        (inputs(low=-3000, high=9000, std=1500, channel_stds=(1.0, 2000.0)), "warning"),
+        (inputs(mean=0.02, std=0.14, channel_stds=(0.1, 0.5)), ""),  # one-hot columns
+        (inputs(finite=False), "warning"),
+        (inputs(constant=3), "info"),
+        (inputs(std=math.nan, low=math.nan, high=math.nan, mean=math.nan), ""),
+    ],
+)
+def test_input_scale(train: Inputs | None, expected: str) -> None:
+    assert worst(fed(train), "input_scale") == expected
+
+
+def test_inputs_that_are_no_numbers_are_critical_where_the_loss_is_none_either() -> None:
+    assert worst(fed(inputs(finite=False), measured={"loss": math.nan}), "input_scale") == "critical"
+
+
+def test_tokens_are_whole_numbers_by_right() -> None:
+    seen = fed(replace(PIXELS, floating=False, high=50_000.0, std=9000.0))
+    assert seen.started
+    layers = tuple(replace(layer, kind="Embedding") for layer in seen.started.layers)
+    seen.started = replace(seen.started, layers=layers)
+    assert worst(seen, "input_scale") == ""
+
+
+@pytest.mark.parametrize(
+    ("val", "expected"),
+    [
+        (inputs(), ""),
+        (inputs(mean=0.6), ""),
+        (inputs(mean=0.61), "warning"),
+        (inputs(std=0.9), ""),
+        (inputs(std=0.91), "warning"),
+        (inputs(std=0.099), "warning"),
+        (inputs(high=255.0, mean=76.0, std=76.0), "warning"),
+        (inputs(high=255.0, mean=76.0, std=76.0, samples=15), ""),
+        (inputs(high=60.0, mean=0.3, std=1.0), ""),  # an outlier moved the deviation
+    ],
+)
+def test_validation_on_another_scale(val: Inputs, expected: str) -> None:
+    every = found(fed(inputs(), val), "input_scale")
+    assert (every[-1].severity if every else "") == expected
+    assert all("validation" in finding.headline for finding in every)
+
+
+def test_uneven_columns_are_the_evidence() -> None:
+    (seen,) = found(fed(inputs(low=-3000, high=9000, std=1500, channel_stds=(1.0, 2000.0))), "input_scale")
+    assert "channel deviations from 1 to 2e+03" in seen.headline and seen.evidence["largest channel std"] == 2000.0
+
+
+def test_standardising_is_an_edit_only_where_it_is_off() -> None:
+    recipe = {"data": {"name": "mnist", "standardise": "none"}, "optimizer": {"name": "sgd", "lr": 0.1}}
+    (seen,) = found(fed(PIXELS, recipe=recipe), "input_scale")
+    assert [remedy.edits for remedy in seen.remedies] == [
+        (("data.standardise", "train"),),
+        (("data.standardise", "train"), ("optimizer.lr", "0.01")),
+    ]
+    for other in ({}, {"data": {"name": "mnist", "standardise": "train"}}):
+        (seen,) = found(fed(PIXELS, recipe=other), "input_scale")
+        assert [remedy.edits for remedy in seen.remedies] == [()]
