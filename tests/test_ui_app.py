@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 import ui_canned
+from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 from ui_driver import WIDE, highlight, on_screen, opened, orders, text, until
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.ui import helm as helms
+from cockpit.ui.app import CockpitApp
+from cockpit.ui.model.ways import Way
+from cockpit.ui.panes.flags import FlagsPane
 from cockpit.ui.panes.tricks import TricksPane
 from cockpit.ui.screens.ask import Ask
 from cockpit.ui.screens.cockpit import CockpitScreen
@@ -155,19 +159,107 @@ async def test_tricks_filter_and_card(runs: Path) -> None:
         assert app.screen.query_one("#tricks OptionList", OptionList).option_count > 10
 
 
+async def flags_read(app: CockpitApp, pilot: Pilot[Any]) -> FlagsPane:
+    """The flags pane with the focus, once the recipe has been read and the ways are known."""
+    await pilot.press("f")
+    pane = app.screen.query_one(FlagsPane)
+    await until(pilot, lambda: bool(pane.selected and Way.ROLLBACK in pane.selected.ways))
+    return pane
+
+
 async def test_a_remedy_shows_what_it_does_before_it_does_it(runs: Path) -> None:
     run = ui_canned.write_run(runs)
     app = opened(runs, run=run)
     async with on_screen(app, WIDE) as pilot:
-        await pilot.press("f", "2")
+        await flags_read(app, pilot)
+        await pilot.press("3")
         assert isinstance(app.screen, Ask)
         words = text(app, ".dialog Static")
-        assert "set tricks.label_smoothing.epsilon to 0.1 (in the next run)" in words
+        assert "set optimizer.lr to 0.005" in words and "goes back to its last healthy checkpoint" in words
         assert orders(run) == []
         await pilot.press("y")
-        assert orders(run) == [("edit", {"path": "tricks.label_smoothing.epsilon", "value": "0.1"})]
-        await pilot.press("1", "y")
-        assert orders(run) == [("stop", {})]
+        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "3", "by": "user"})]
+        await pilot.press("4")
+        assert "goes on with the change from its next step" in text(app, ".dialog Static")
+        await pilot.press("y", "1", "y")
+        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "4", "by": "user"}), ("stop", {})]
+        ui_canned.tell(run, ev.Remedied(step=2940, id="overfitting", label="decay the weights"))
+        await until(pilot, lambda: any("decay the weights, live" in note.message for note in app._notifications))
+
+
+async def test_a_remedy_from_the_start_stops_the_run_and_starts_another(runs: Path) -> None:
+    run = ui_canned.write_run(runs)
+    flown: list[RunDir] = []
+    app = opened(runs, run=run, starter=flown.append)
+    async with on_screen(app, WIDE) as pilot:
+        await flags_read(app, pilot)
+        await pilot.press("2")
+        assert "a new run from the first step" in text(app, ".dialog Static")
+        await pilot.press("y")
+        assert orders(run) == [("stop", {})] and not flown
+        ui_canned.tell(run, ev.Ended(step=2940, state="stopped", reason="asked"))
+        await until(pilot, lambda: bool(flown))
+        assert "epsilon: 0.1" in flown[0].recipe.read_text(encoding="utf-8")
+        assert "starting" in text(app, "#header")
+        await pilot.press("d")
+        assert "stopped" in text(app, "#header")
+
+
+async def test_a_finding_is_put_aside_and_its_flag_switched(runs: Path) -> None:
+    run = ui_canned.write_run(runs)
+    app = opened(runs, run=run)
+    async with on_screen(app, WIDE) as pilot:
+        pane = await flags_read(app, pilot)
+        await pilot.press("z", "x", "h")
+        assert orders(run) == [
+            ("snooze", {"flag": "overfitting", "epochs": "5"}),
+            ("edit", {"path": "flags.overfitting", "value": "off"}),
+            ("edit", {"path": "flags.overfitting.then", "value": "pause"}),
+        ]
+        assert "1" in str(pane.border_title)
+        ui_canned.tell(run, ev.Snoozed(step=2940, id="overfitting", until=12 * 420))
+        await until(pilot, lambda: "1" not in str(pane.border_title))
+        assert any("overfitting: snoozed until epoch 12" in note.message for note in app._notifications)
+        await pilot.press("z")
+        assert orders(run) == [("snooze", {"flag": "overfitting", "epochs": "0"})]
+
+
+async def test_a_finding_opens_its_flags_card(runs: Path) -> None:
+    app = opened(runs, run=ui_canned.write_run(runs))
+    async with on_screen(app, WIDE) as pilot:
+        await flags_read(app, pilot)
+        for key in ("enter", "i"):
+            await pilot.press(key)
+            assert isinstance(app.screen, Reading)
+            words = text(app, ".dialog Static")
+            assert "best val loss" in words and "0.323" in words and "The flag overfitting" in words
+            await pilot.press("escape")
+
+
+async def test_the_cursor_stays_on_its_finding_when_a_worse_one_comes(runs: Path) -> None:
+    run = ui_canned.write_run(runs)
+    app = opened(runs, run=run)
+    async with on_screen(app, WIDE) as pilot:
+        pane = await flags_read(app, pilot)
+        worse = ev.Flagged(step=2940, id="non_finite", severity="critical", epoch=7.0, headline="the loss is NaN")
+        ui_canned.tell(run, worse)
+        await until(pilot, lambda: "2" in str(pane.border_title))
+        assert pane.selected and pane.selected.id == "overfitting"
+
+
+async def test_remedies_of_a_loop_of_the_users_own_are_advice(runs: Path) -> None:
+    run = ui_canned.write_run(runs)
+    run.recipe.write_text("watched: true\n", encoding="utf-8")
+    app = opened(runs, run=run)
+    async with on_screen(app, WIDE) as pilot:
+        await pilot.press("f")
+        pane = app.screen.query_one(FlagsPane)
+        await until(pilot, lambda: bool(pane.selected and Way.ADVICE in pane.selected.ways))
+        await pilot.press("2")
+        assert not isinstance(app.screen, Ask)
+        assert any("in your script" in note.message for note in app._notifications)
+        await pilot.press("3", "y")
+        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "3", "by": "user"})]
 
 
 async def test_commands_of_a_live_run(runs: Path) -> None:

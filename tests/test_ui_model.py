@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ from cockpit.ui.model.findings import findings, orders
 from cockpit.ui.model.launch import ago, run_row
 from cockpit.ui.model.layers import layers
 from cockpit.ui.model.layout import shown_panes
-from cockpit.ui.model.run import header, machine, summary
+from cockpit.ui.model.run import header, machine, probing, summary
 from cockpit.ui.model.tricks import TrickRow, rows
+from cockpit.ui.model.ways import Way, way_of
 from cockpit.ui.panes.header import header_content
 
 
@@ -114,6 +116,104 @@ def test_a_flag_that_rises_again_is_listed_once() -> None:
     assert [(found.headline, found.cleared) for found in findings(history)] == [("b", "")]
 
 
+def snoozed(history: History, until: int) -> tuple[list[str], str, bool]:
+    history.fold(ev.Snoozed(step=history.step, id="overfitting", until=until))
+    shown = findings(history)
+    return [found.id for found in shown], shown[1].aside, shown[1].counts
+
+
+def test_a_snoozed_finding_stands_last_and_does_not_count_until_it_wakes(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Flagged(step=2950, id="dead_relu", severity="info", epoch=7.02, headline="a few"))
+    assert snoozed(history, history.step + 1) == (["dead_relu", "overfitting"], "snoozed until epoch 7", False)
+    assert snoozed(history, 12 * 420)[1] == "snoozed until epoch 12"
+    history.snoozed["overfitting"] = history.step
+    assert (findings(history)[0].id, findings(history)[0].counts) == ("overfitting", True)
+
+
+def test_a_silenced_flag_is_put_aside_until_it_is_switched_on_again(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Edited(step=2940, path="flags.overfitting", old="on", new="off", live=True))
+    assert (findings(history)[0].aside, findings(history)[0].counts) == ("silenced", False)
+    history.fold(ev.Edited(step=2940, path="flags.overfitting", old="off", new="on", live=True))
+    assert findings(history)[0].counts
+
+
+def test_a_finding_says_whether_its_flag_pauses_the_run(runs: Path) -> None:
+    history = canned(runs)
+    assert not findings(history)[0].pauses
+    history.recipe["flags"] = {"overfitting": {"then": "pause"}}
+    assert findings(history)[0].pauses
+    history.fold(ev.Edited(step=2940, path="flags.overfitting.then", old="pause", new="note", live=True))
+    assert not findings(history)[0].pauses
+
+
+def test_what_was_done_stands_beside_its_finding_and_alone_once_that_is_forgotten(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Remedied(step=2900, id="overfitting", label="decay", edits=(("optimizer.weight_decay", "0.1"),)))
+    history.fold(ev.Remedied(step=800, id="lr_too_high", label="lower the rate", how="rollback", by="auto"))
+    first, *_, last = findings(history)
+    assert first.done == ("remedied at step 2,900: decay, live",)
+    assert (last.id, last.counts) == ("lr_too_high", False)
+    assert last.done == ("remedied at step 800: lower the rate, from the checkpoint of that step, by --auto-remedy",)
+
+
+def test_a_remedy_is_one_mark_not_two(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Edited(step=2900, path="optimizer.lr", old="0.05", new="0.005", live=True))
+    history.fold(ev.Remedied(step=2900, id="overfitting", label="lower it", edits=(("optimizer.lr", "0.005"),)))
+    assert [mark.label for mark in marks(history)] == ["optimizer.lr = 0.05", "remedy: lower it", "overfitting"]
+
+
+@pytest.mark.parametrize(
+    ("since", "path", "live", "watched", "way"),
+    [
+        ("now", "optimizer.lr", True, False, Way.LIVE),
+        ("before", "optimizer.lr", True, False, Way.ROLLBACK),
+        ("start", "optimizer.lr", True, False, Way.FORK),
+        ("now", "model.norm", True, False, Way.FORK),
+        ("before", "model.norm", True, False, Way.FORK),
+        ("now", "optimizer.lr", False, False, Way.DRAFT),
+        ("before", "optimizer.lr", True, True, Way.LIVE),
+        ("now", "model.norm", True, True, Way.ADVICE),
+        ("now", "optimizer.lr", False, True, Way.ADVICE),
+    ],
+)
+def test_the_way_of_a_remedy(since: str, path: str, live: bool, watched: bool, way: Way) -> None:
+    value = {"optimizer.lr": "0.01", "model.norm": "none"}[path]
+    remedy = ev.Remedy(label="x", edits=((path, value),), since=since)
+    assert way_of(remedy, None if watched else loads(ui_canned.RECIPE), live=live, watched=watched) is way
+
+
+def test_a_remedy_without_edits_or_recipe() -> None:
+    assert way_of(ev.Remedy(label="x", verb="stop"), None, live=True, watched=False) is Way.COMMAND
+    lower = ev.Remedy(label="x", edits=(("optimizer.lr", "0.01"),))
+    assert way_of(lower, None, live=True, watched=False) is Way.UNKNOWN
+    nonsense = ev.Remedy(label="x", edits=(("tricks.no_such", "on"),))
+    assert way_of(nonsense, loads(ui_canned.RECIPE), live=True, watched=False) is Way.FORK
+
+
+def test_the_cost_of_the_probes(runs: Path) -> None:
+    history = canned(runs)
+    assert probing(history.steps) == pytest.approx(0.007, rel=0.01)
+    assert header("x", "1", "running", history).probes == "probes 0.7 %"
+    unknown = history.steps.copy()
+    unknown["probing"] = math.nan
+    assert math.isnan(probing(unknown)) and math.isnan(probing(history.steps[:1]))
+
+
+def test_a_loop_that_does_not_say_how_long_it_is(runs: Path) -> None:
+    history = canned(runs)
+    assert history.started
+    history.started = replace(history.started, total_steps=0, epochs=0)
+    shown = header("x", "1", "running", history)
+    assert (shown.epoch, shown.eta) == ("8", "") and math.isnan(shown.share)
+    assert "epoch 8" in header_content(shown, 80).plain
+    assert (curves(history).x_max, curves(history).epoch_steps) == (0, 420)
+    history.fold(ev.Ended(step=2940, state="finished"))
+    assert "for 7 epochs" in dict(summary(ui_canned.write_run(runs / "other"), "finished", history, 0).lines)["time"]  # type: ignore[union-attr]
+
+
 def test_a_remedy_says_what_it_will_do() -> None:
     way = ev.Remedy(label="both", edits=(("optimizer.lr", "0.01"),), verb="checkpoint")
     assert orders(way) == ("set optimizer.lr to 0.01", "send the run: checkpoint")
@@ -123,14 +223,15 @@ def test_layers_show_their_last_measurements(runs: Path) -> None:
     shown = layers(canned(runs))
     assert [row.name for row in shown] == list(ui_canned.NAMES)
     assert [row.dead for row in shown] == ["2 %", "41 %", "0 %", "-"]
-    assert [row.sick for row in shown] == [False, True, False, False]
+    assert [row.saturated for row in shown] == ["-", "-", "-", "71 %"]
+    assert [row.sick for row in shown] == [(False, False), (True, False), (False, False), (False, True)]
     assert (shown[0].ratio, shown[0].std) == ("1e-3", "0.080")
     assert len(shown[0].grads) == 16
 
 
 def test_machine_names_a_gpu_only_where_one_was_measured(runs: Path) -> None:
     history = canned(runs)
-    assert machine(history) == ("cpu  61 %  mem 38 %  run 1.2GB",)
+    assert machine(history) == ("cpu  61 %  mem 38 %  run 1.2GB", "probes 0.7 % of the training time")
     seen = history.machine.copy()
     seen["gpu"], seen["gpu_temperature"] = 93, 71
     history.machine = seen

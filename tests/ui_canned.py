@@ -10,7 +10,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.log import LineWriter, append_json
 from cockpit.runs.state import State, beat
-from cockpit.runs.tables import LAYERS, MACHINE, STEPS, TableWriter
+from cockpit.runs.tables import LAYERS, MACHINE, STEPS, TableWriter, blank
 
 NOW = 1_767_322_000.0
 STEPS_PER_EPOCH, EPOCHS = 420, 10
@@ -48,7 +48,9 @@ def overfitting(step: int) -> ev.Flagged:
         evidence={"val_loss": 0.362, "best_val_loss": 0.323, "evaluations": 3},
         remedies=(
             ev.Remedy(label="stop and keep the best weights", verb="stop"),
-            ev.Remedy(label="smooth the labels", edits=(("tricks.label_smoothing.epsilon", "0.1"),)),
+            ev.Remedy(label="smooth the labels", edits=(("tricks.label_smoothing.epsilon", "0.1"),), since="start"),
+            ev.Remedy(label="lower the learning rate to 0.005", edits=(("optimizer.lr", "0.005"),), since="before"),
+            ev.Remedy(label="decay the weights", edits=(("optimizer.weight_decay", "0.0005"),)),
         ),
     )  # fmt: skip
 
@@ -117,8 +119,8 @@ def look(run: RunDir, accuracy: float) -> None:
 def _tables(run: RunDir, steps: int) -> None:
     rng = np.random.default_rng(0)
     at = np.arange(1, steps + 1)
-    rows = np.zeros(steps, STEPS)
-    rows["step"], rows["time"] = at, at / 120
+    rows = blank(steps, STEPS)
+    rows["step"], rows["time"], rows["probing"] = at, at / 120, 0.007 / 120
     rows["loss"] = 0.15 + 2.1 * np.exp(-at / 500) * rng.uniform(0.7, 1.3, steps) + rng.normal(0, 0.03, steps)
     rows["accuracy"] = np.clip(1 - rows["loss"] / 2.6, 0, 1)
     rows["lr"] = 0.05 * 0.5 * (1 + np.cos(np.pi * at / (STEPS_PER_EPOCH * EPOCHS))) * np.minimum(1, at / STEPS_PER_EPOCH)
@@ -126,12 +128,13 @@ def _tables(run: RunDir, steps: int) -> None:
     rows["grad_norm"] = np.where(sampled, 1 + rng.exponential(0.3, steps), np.nan)
     rows["update_ratio"] = np.where(sampled, 1e-3 * rng.uniform(0.8, 1.2, steps), np.nan)
     rows["speed"] = 120 + rng.normal(0, 4, steps)
-    layers = np.zeros(len(NAMES) * (steps // 40), LAYERS)
+    layers = blank(len(NAMES) * (steps // 40), LAYERS)
     layers["step"] = np.repeat(np.arange(40, steps + 1, 40), len(NAMES))[: len(layers)]
     layers["layer"] = np.tile(np.arange(len(NAMES)), steps // 40)
     layers["grad_norm"] = rng.lognormal(-2, 0.6, len(layers))
     layers["weight_std"], layers["update_ratio"] = 0.08, 1.2e-3
     layers["dead"] = np.choose(layers["layer"], (0.02, 0.41, 0.0, np.nan))
+    layers["saturated"] = np.choose(layers["layer"], (np.nan, np.nan, np.nan, 0.71))
     machine = np.zeros(1 if steps else 0, MACHINE)
     machine["cpu"], machine["memory"], machine["rss"] = 61, 38, 1.2e9
     machine["gpu"] = machine["gpu_memory"] = machine["gpu_temperature"] = machine["gpu_power"] = np.nan

@@ -8,16 +8,19 @@ from typing import Any
 
 from cockpit import catalog
 from cockpit.launch import new_run
-from cockpit.recipe import Recipe, RecipeError, changes, edit, load
+from cockpit.recipe import Recipe, RecipeError, edit, load
 from cockpit.runs.directory import RunDir, RunError
-from cockpit.runs.events import Event
+from cockpit.runs.events import Event, Remedy
 from cockpit.runs.history import RunReader
 from cockpit.runs.log import read_json
 from cockpit.runs.mailbox import Command, send
+from cockpit.runs.state import LIVE
 from cockpit.ui.model.data import Data
+from cockpit.ui.model.findings import findings
 from cockpit.ui.model.run import Header
 from cockpit.ui.model.tricks import TrickRow, rows
 from cockpit.ui.model.view import View, draft_view, run_view
+from cockpit.ui.model.ways import Way, way_of
 from cockpit.ui.model.words import STATES
 
 Edits = Sequence[tuple[str, str]]
@@ -40,6 +43,9 @@ class Helm:
         """What the last poll brought, the first one's past left out."""
         self.view = View("new", Header(name, "", STATES["new"]), Data("not read yet"))
         self._base: Recipe | None = None
+        self.watched = False
+        """The run is a loop of the user's own: it has no recipe, and its remedies are advice."""
+        self._ways: dict[tuple[Remedy, bool], Way] = {}
         self._unread = False
         self.looks = 0
         """Looks at the sealed test set so far."""
@@ -58,13 +64,17 @@ class Helm:
         self.name, self.reader, self._key, self._edits = run.name, RunReader(run), (), None
         self._unread = True
 
-    def _read_recipe(self, run: RunDir) -> None:
+    def _read_recipe(self, reader: RunReader) -> None:
         self._unread = False
+        tree = _tree(reader.run)
+        self.watched = tree is not None and (not tree or bool(tree.get("watched")))
+        reader.history.recipe = tree or {}
         try:
-            self._base = load(str(run.recipe))
+            self._base = None if self.watched else load(str(reader.run.recipe))
         except Refusal:
             # Written by another version: the curves and flags can be shown all the same.
             self._base = None
+        self._ways.clear()
 
     def poll(self) -> bool:
         """Look for news; True where the view changed."""
@@ -88,15 +98,24 @@ class Helm:
         sizes = (len(history.steps), len(history.layers), len(history.machine), len(looks))
         if self._unread and not first:
             # Not at the first look: reading every card would hold up the first frame.
-            self._read_recipe(reader.run)
+            self._read_recipe(reader)
         key = (state, sizes, tuple(log), history.step, self._unread)
         self.news = [] if first else fresh
         if key == self._key and not fresh:
             return False
         self._key = key
         self._read_edits()
-        self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log)
+        found = findings(history, lambda remedy: self.way(remedy, live=state in LIVE))
+        self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log, found)
         return True
+
+    def way(self, remedy: Remedy, *, live: bool) -> Way:
+        """How a remedy would be applied now."""
+        if self._unread:
+            return Way.UNKNOWN
+        if (remedy, live) not in self._ways:
+            self._ways[remedy, live] = way_of(remedy, self.now, live=live, watched=self.watched)
+        return self._ways[remedy, live]
 
     def _read_edits(self) -> None:
         """Bring the two recipes up to the edits recorded so far."""
@@ -105,6 +124,7 @@ class Helm:
         if edits == self._edits or self._base is None:
             return
         self._edits, self.now, self.later = list(edits), self._base, self._base
+        self._ways.clear()
         for done in edits:
             self.later = _edited(self.later, done.path, done.new)
             self.now = _edited(self.now, done.path, done.new) if done.live else self.now
@@ -130,16 +150,6 @@ class Helm:
             return str(error.faults[0].message if error.faults else error)
         return ""
 
-    def hold(self, path: str, value: str) -> str:
-        """When an edit would take hold."""
-        if not self.view.live or self.now is None:
-            return "in a new run" if self.reader else ""
-        try:
-            live = all(change.live for change in changes(self.now, edit(self.now, path, value)))
-        except RecipeError as error:
-            return str(error.faults[0].message)
-        return "at once" if live else "in the next run"
-
     def order(self, verb: str, **args: str) -> None:
         """Send a command to the run."""
         assert self.reader is not None
@@ -151,6 +161,17 @@ class Helm:
         run = new_run(self.now, root, self.name, allow_code=allow_code, command=sys.argv)
         self._follow(run)
         return run
+
+
+def _tree(run: RunDir) -> dict[str, Any] | None:
+    """The recipe as a plain tree: empty for a loop of the user's own, None where it cannot be read."""
+    import yaml
+
+    try:
+        tree = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return tree if isinstance(tree, dict) else {} if tree is None else None
 
 
 def _edited(recipe: Recipe, path: str, value: str) -> Recipe:

@@ -28,6 +28,7 @@ class Curves:
     rates: tuple[tuple[str, Series], ...] = ()
     marks: tuple[Mark, ...] = ()
     x_max: float = 1.0
+    """The last step that is planned; 0 where a loop of the user's own does not say: then the axis grows."""
     epoch_steps: float = 1.0
     """Steps of an epoch: the axis counts epochs."""
 
@@ -36,7 +37,7 @@ def curves(history: History) -> Curves:
     """The curves of a run so far, views of its tables."""
     if history.started is None:
         return Curves()
-    steps = history.steps
+    steps, planned = history.steps, history.started.total_steps
     return Curves(
         loss=(
             Series("train", steps["step"], steps["loss"], color="primary"),
@@ -51,8 +52,8 @@ def curves(history: History) -> Curves:
         ),
         rates=tuple((tab, Series(tab, steps["step"], steps[column], sparse=True)) for tab, column in RATES.items()),
         marks=marks(history),
-        x_max=float(max(1, history.started.total_steps)),
-        epoch_steps=max(1, history.started.total_steps) / max(1, history.started.epochs),
+        x_max=float(planned),
+        epoch_steps=planned / max(1, history.started.epochs) if planned else float(max(1, history.started.steps_per_epoch)),
     )
 
 
@@ -95,8 +96,14 @@ def _best(history: History, score: Callable[[Evaluated], float]) -> tuple[Series
 
 
 def marks(history: History) -> tuple[Mark, ...]:
-    """Edits that took hold, and flags at warning or above, in order."""
-    edits = [Mark(edit.step, f"{clean(edit.path)} = {clean(edit.new)}") for edit in history.edits if edit.live]
+    """Edits that took hold, remedies in place of the edits they made, and flags at warning or above, in order."""
+    cured = {(done.step, path) for done in history.remedied for path, _ in done.edits}
+    edits = [
+        Mark(edit.step, f"{clean(edit.path)} = {clean(edit.new)}")
+        for edit in history.edits
+        if edit.live and (edit.step, edit.path) not in cured
+    ]
+    edits += [Mark(done.step, f"remedy: {clean(done.label)}") for done in history.remedied if done.how != "fork"]
     flags = [
         Mark(found.step, clean(found.id), "error" if found.severity == "critical" else "warning", "flag")
         for found in history.findings

@@ -1,49 +1,105 @@
-"""The flags pane: what stands, what cleared, and the ways out."""
+"""The flags pane: what stands, what the user has put aside, what cleared, what was done about it, and the ways out."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from cockpit.runs.events import Flagged, Remedy
+from cockpit.runs.calendar import Calendar
+from cockpit.runs.events import Flagged, Remedied, Remedy
 from cockpit.runs.history import History
 from cockpit.ui.format import epochs
+from cockpit.ui.model.ways import Way
 from cockpit.ui.model.words import SEVERITIES, Word, clean, evidence
 
 RANK = {"critical": 0, "warning": 1, "info": 2}
+OFF = ("off", "false", "no", "null")
+SILENCED = "silenced"
+HOW = {"live": "live", "rollback": "from the checkpoint of that step", "fork": "in a new run"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One flag that rose."""
+    """One flag that rose, or one that is told of because of what was done about it."""
 
     id: str
     severity: Word
-    epoch: str
-    headline: str
-    why: str
-    evidence: tuple[tuple[str, str], ...]
-    remedies: tuple[Remedy, ...]
+    epoch: str = ""
+    headline: str = ""
+    why: str = ""
+    evidence: tuple[tuple[str, str], ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    ways: tuple[Way, ...] = ()
+    """How each remedy would be applied."""
     cleared: str = ""
     """When it cleared; empty while it stands."""
+    aside: str = ""
+    """Why it does not count though it stands: snoozed, or silenced."""
+    done: tuple[str, ...] = ()
+    """Remedies that were applied to it."""
+    pauses: bool = False
+    """Its flag pauses the run when it rises."""
+
+    @property
+    def counts(self) -> bool:
+        """It stands and the user wants to hear of it."""
+        return not self.cleared and not self.aside
 
 
-def findings(history: History) -> tuple[Finding, ...]:
-    """Those that stand, worst first, then those that cleared."""
-    standing = sorted(history.active.values(), key=lambda found: (RANK.get(found.severity, 3), found.step))
-    return tuple(_finding(found) for found in standing) + tuple(_cleared(history))
+def findings(history: History, way: Callable[[Remedy], Way] = lambda _: Way.UNKNOWN) -> tuple[Finding, ...]:
+    """Those that stand, worst first, then those put aside, then those that cleared or were cured."""
+    done: dict[str, list[Remedied]] = {}
+    for remedied in history.remedied:
+        done.setdefault(remedied.id, []).append(remedied)
+    aside = {flag: word for flag in history.active if (word := set_aside(history, flag))}
+    standing = sorted(history.active.values(), key=lambda found: (found.id in aside, RANK.get(found.severity, 3), found.step))
+    listed = [_finding(found, way, aside=aside.get(found.id, "")) for found in standing]
+    listed += [_finding(found, way, cleared=f"cleared at step {step:,}") for found, step in _cleared(history)]
+    names = {found.id for found in listed}
+    # A run that went back to before the illness has forgotten the finding, not what was done.
+    listed += [Finding(flag, SEVERITIES["info"], cleared="remedied") for flag in map(clean, done) if flag not in names]
+    return tuple(replace(found, done=_told(done.get(found.id, ())), pauses=pauses(history, found.id)) for found in listed)
 
 
-def _cleared(history: History) -> list[Finding]:
+def set_aside(history: History, flag: str) -> str:
+    """Why a finding does not count now; empty where it does."""
+    said = [edit.new.lower() for edit in history.edits if edit.path == f"flags.{flag}"]
+    if said and said[-1] in OFF:
+        return SILENCED
+    until = history.snoozed.get(flag, 0)
+    return f"snoozed until epoch {epochs(_epoch(history, until))}" if until > history.step else ""
+
+
+def pauses(history: History, flag: str) -> bool:
+    """Whether the run pauses when a flag rises to a warning: by a live edit, else by its recipe."""
+    said = [edit.new for edit in history.edits if edit.path == f"flags.{flag}.then"]
+    node: Any = history.recipe.get("flags")
+    for key in (flag, "then"):
+        node = node.get(key) if isinstance(node, dict) else None
+    return (said[-1] if said else node) == "pause"
+
+
+def _epoch(history: History, step: int) -> float:
+    if history.started is None:
+        return 0.0
+    lengths = history.started.epoch_lengths
+    return Calendar(lengths).epoch(step) if lengths else step / max(1, history.started.steps_per_epoch)
+
+
+def _cleared(history: History) -> list[tuple[Flagged, int]]:
+    """The last rise and the step at which it cleared, of the flags that do not stand."""
     rises: dict[str, Flagged] = {}
-    gone: dict[str, Finding] = {}
+    gone: dict[str, tuple[Flagged, int]] = {}
     for event in history.findings:
         if isinstance(event, Flagged):
             rises[event.id] = event
             gone.pop(event.id, None)
         elif event.id in rises:
-            gone[event.id] = _finding(rises[event.id], f"cleared at step {event.step:,}")
+            gone[event.id] = (rises[event.id], event.step)
     return [found for flag, found in gone.items() if flag not in history.active]
 
 
-def _finding(found: Flagged, cleared: str = "") -> Finding:
+def _finding(found: Flagged, way: Callable[[Remedy], Way], *, cleared: str = "", aside: str = "") -> Finding:
+    remedies = () if cleared else found.remedies
     return Finding(
         id=clean(found.id),
         severity=SEVERITIES.get(found.severity, SEVERITIES["info"]),
@@ -51,9 +107,20 @@ def _finding(found: Flagged, cleared: str = "") -> Finding:
         headline=clean(found.headline),
         why=clean(found.why),
         evidence=tuple((clean(key).replace("_", " "), evidence(item)) for key, item in found.evidence.items()),
-        remedies=() if cleared else found.remedies,
+        remedies=remedies,
+        ways=tuple(way(remedy) for remedy in remedies),
         cleared=cleared,
+        aside=aside,
     )
+
+
+def _told(done: Iterable[Remedied]) -> tuple[str, ...]:
+    return tuple(f"remedied at step {each.step:,}: {clean(each.label)}, {_how(each)}" for each in done)
+
+
+def _how(done: Remedied) -> str:
+    how = HOW.get(done.how, clean(done.how)) + (f" ({clean(done.run)})" if done.run else "")
+    return f"{how}, by --auto-remedy" if done.by == "auto" else how
 
 
 def orders(remedy: Remedy) -> tuple[str, ...]:

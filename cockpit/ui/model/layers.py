@@ -10,8 +10,10 @@ from cockpit.ui.model.words import clean
 
 TAIL = 16
 """Measurements a sparkline shows."""
-DEAD_TAIL = 4000
-"""Measurements among which the last count of dead units is looked for: only evaluations count them."""
+COUNTED = 4000
+"""Measurements among which the last count of dead and stuck units is looked for: only evaluations count them."""
+DEAD, SATURATED = 0.4, 0.5
+"""Shares of a layer's units from which on the layer is marked."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,11 @@ class LayerRow:
     grads: tuple[float, ...]
     """Its last gradient norms."""
     dead: str
-    sick: bool
-    """Many units are dead."""
+    """Share of its ReLU units that are never active; a dash where nobody counted."""
+    saturated: str
+    """Share of its sigmoid or tanh units that are stuck at their ends; likewise."""
+    sick: tuple[bool, bool]
+    """Whether so many units are dead, and so many stuck, that little can be learned."""
     ratio: str
     std: str
 
@@ -34,18 +39,19 @@ def layers(history: History) -> tuple[LayerRow, ...]:
         return ()
     known = history.started.layers
     tail = history.layers[-TAIL * max(1, len(known)) :]
-    counted = history.layers[-DEAD_TAIL * max(1, len(known)) :]
-    counted = counted[~np.isnan(counted["dead"])]
+    counted = history.layers[-COUNTED * max(1, len(known)) :]
+    counted = counted[~np.isnan(counted["dead"]) | ~np.isnan(counted["saturated"])]
     rows = []
     for index, layer in enumerate(known):
         mine = tail[tail["layer"] == index]
-        dead = _last(counted["dead"][counted["layer"] == index])
+        dead, saturated = (_last(counted[name][counted["layer"] == index]) for name in ("dead", "saturated"))
         rows.append(
             LayerRow(
                 name=clean(layer.name),
                 grads=tuple(float(f"{norm:.3g}") for norm in mine["grad_norm"] if not np.isnan(norm)),
                 dead=percent(dead),
-                sick=dead >= 0.4,
+                saturated=percent(saturated),
+                sick=(dead >= DEAD, saturated >= SATURATED),
                 ratio=_short(_last(mine["update_ratio"])),
                 std=_short(_last(mine["weight_std"])),
             )

@@ -4,14 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cockpit.recipe import Recipe, lay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History
+from cockpit.runs.tables import Rows
 from cockpit.ui.format import count, duration, epochs, percent, si
 from cockpit.ui.model.words import STATES, Word, clean
 
 WINDOW = 400
 """Steps over which speed is averaged."""
+PROBED = 2000
+"""Steps over which the cost of the probes is averaged."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,13 @@ class Header:
     id: str
     state: Word
     epoch: str = ""
-    share: float = 0.0
+    share: float = math.nan
+    """Of the planned steps; NaN where nobody said how many there are."""
     speed: str = ""
     eta: str = ""
     device: str = ""
+    probes: str = ""
+    """What measuring and judging cost."""
     reason: str = ""
     """Why the run failed, was lost, or has not begun, in full."""
 
@@ -53,13 +61,28 @@ def header(name: str, run_id: str, state: str, history: History, log: Sequence[s
         name=clean(name),
         id=run_id,
         state=STATES[state],
-        epoch=f"{min(int(history.epoch) + 1, started.epochs) if left > 0 else started.epochs}/{started.epochs}",
-        share=history.step / started.total_steps if started.total_steps else 0.0,
+        epoch=_epoch(history, started.epochs, left),
+        share=history.step / started.total_steps if started.total_steps else math.nan,
         speed=f"{_tidy(pace)} it/s" if moving else "",
         eta=f"ETA {duration(left / pace)}" if moving and left > 0 else "",
         device=clean(started.device),
+        probes=f"probes {percent(cost, 1)}" if math.isfinite(cost := probing(history.steps)) else "",
         reason=reason,
     )
+
+
+def _epoch(history: History, epochs: int, left: int) -> str:
+    """The epoch under way, of how many where that is known."""
+    now = int(history.epoch) + 1
+    return f"{min(now, epochs) if left > 0 else epochs}/{epochs}" if epochs else str(now)
+
+
+def probing(steps: Rows) -> float:
+    """The share of the training time that measuring and judging took, over the last steps; NaN where it was not recorded."""
+    rows = steps[-PROBED:]
+    spent = float(rows["time"][-1] - rows["time"][0]) if len(rows) > 1 else 0.0
+    share = float(np.nansum(rows["probing"][1:])) / spent if spent > 0 and not np.isnan(rows["probing"]).all() else math.nan
+    return min(share, 1.0)
 
 
 def _tidy(pace: float) -> str:
@@ -105,7 +128,7 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
         lines.append(("best", score))
     if history.started:
         begun = history.started
-        flown = f"{epochs(history.epoch)} of {count(begun.epochs)} epochs"
+        flown = f"{epochs(history.epoch)}{f' of {count(begun.epochs)}' if begun.epochs else ''} epochs"
         lines.append(("time", f"{duration(seconds(history))} for {flown} on {clean(begun.device)}"))
     lines.append(("flags", ", ".join(clean(flag) for flag in history.active) or "none stands"))
     kept = [which for which in ("best", "last") if any(which in seen.path for seen in history.checkpoints)]
@@ -128,9 +151,11 @@ def briefing(recipe: Recipe) -> Summary:
 
 
 def machine(history: History) -> tuple[str, ...]:
-    """The machine in one or two lines; a GPU's only where one was measured."""
+    """The machine in a few lines, a GPU's only where one was measured; and what the probes cost it."""
+    cost = probing(history.steps)
+    probes = (f"probes {percent(cost, 1)} of the training time",) if math.isfinite(cost) else ()
     if not len(history.machine):
-        return ()
+        return probes
     row = {name: float(history.machine[name][-1]) for name in history.machine.dtype.names or ()}
     said = [f"cpu {row['cpu']:3.0f} %", f"mem {row['memory']:.0f} %"]
     if math.isfinite(row["rss"]):
@@ -142,4 +167,4 @@ def machine(history: History) -> tuple[str, ...]:
         ("", row["gpu_power"], "W"),
     )
     known = [f"{label} {item:.0f} {unit}".strip() for label, item, unit in gpu if math.isfinite(item)]
-    return ("  ".join(said), *(["  ".join(known)] if known else []))
+    return ("  ".join(said), *(["  ".join(known)] if known else []), *probes)

@@ -9,7 +9,7 @@ from cockpit.runs.history import History
 from cockpit.ui.model import run as runs
 from cockpit.ui.model.curves import Curves, curves
 from cockpit.ui.model.data import Data, data
-from cockpit.ui.model.findings import Finding, findings
+from cockpit.ui.model.findings import Finding
 from cockpit.ui.model.layers import LayerRow, layers
 from cockpit.ui.model.run import Header, Summary
 from cockpit.ui.model.tricks import TrickRow
@@ -56,6 +56,7 @@ def run_view(
     tricks: tuple[TrickRow, ...],
     looks: list[dict[str, Any]],
     log: list[str],
+    found: tuple[Finding, ...],
 ) -> View:
     """A run as its directory tells it."""
     scores = [look["accuracy"] for look in looks if isinstance(look.get("accuracy"), (int, float))]
@@ -65,7 +66,7 @@ def run_view(
         header=runs.header(run.name, run.id, state, history, log),
         data=data(recipe, history, len(looks), scores[-1] if scores else None),
         tricks=tricks,
-        findings=findings(history),
+        findings=found,
         layers=layers(history),
         machine=runs.machine(history),
         curves=curves(history),

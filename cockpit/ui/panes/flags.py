@@ -1,19 +1,17 @@
-"""The flags pane: each finding with its evidence and, by number key, its remedies."""
+"""The flags pane: each finding with its evidence, and on keys its remedies, its card, and how to put it aside."""
 
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from cockpit.runs.events import Remedy
 from cockpit.ui.model.findings import Finding
 from cockpit.ui.model.view import View
-from cockpit.ui.model.words import clean
-from cockpit.ui.panes.base import Pane, spread
+from cockpit.ui.panes.base import Pane
+from cockpit.ui.panes.finding_lines import KEYED, block
 
 CALM = "No flag stands. Flags rise here with their evidence and ways out."
 
@@ -24,16 +22,32 @@ class FlagsPane(Pane):
     TITLE = "[u]F[/u]lags"
     HELP_TITLE = "Flags"
     BINDINGS = [
-        Binding("1", "remedy(1)", "Remedy", tooltip="Show and apply the first remedy; 2 to 4 the others"),
-        *(Binding(str(number), f"remedy({number})", show=False) for number in (2, 3, 4)),
+        Binding("1", "remedy(1)", "Remedy", key_display="1-4", tooltip="Show what a remedy would do, then do it"),
+        *(Binding(str(number), f"remedy({number})", show=False) for number in range(2, KEYED + 1)),
+        Binding("enter,i", "card", "Explain", key_display="i", tooltip="The finding in full, and what its flag looks for"),
+        Binding("z", "snooze", "Snooze", tooltip="I have seen it: do not count this finding for 5 epochs; again: wake it"),
+        Binding("x", "silence", "Silence", tooltip="Switch this flag off; again: switch it on"),
+        Binding("h", "hold", "Pause next time", show=False, tooltip="Pause the run when this flag rises again; again: do not"),
     ]
 
     @dataclass
-    class Remedied(Message):
-        """The user asked for a remedy."""
+    class Asked(Message):
+        """The user wants something of a finding."""
 
         finding: Finding
-        remedy: Remedy
+        want: str
+        """card, snooze, silence or hold."""
+
+    @dataclass
+    class Remedied(Message):
+        """The user asked for a remedy, counted from 1."""
+
+        finding: Finding
+        number: int
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._listed: tuple[Finding, ...] = ()
 
     def compose(self) -> ComposeResult:
         """A list, or a word of calm."""
@@ -45,47 +59,59 @@ class FlagsPane(Pane):
         return view.findings
 
     def draw(self, part: tuple[Finding, ...]) -> None:
-        """A block each; the selection stays where it was."""
-        standing = sum(not found.cleared for found in part)
+        """A block each; the cursor stays on its finding, so that a key never means one that has just come."""
+        standing = sum(found.counts for found in part)
         self.border_title = self.TITLE + (f" · {standing}" if standing else "")
         self.query_one(".calm").display = not part
+        selected = self.selected
         listed = self.query_one(OptionList)
         listed.display = bool(part)
         width = max(20, self.content_size.width - 2)
-        at = listed.highlighted
-        listed.set_options(Option(_block(found, width)) for found in part)
-        listed.highlighted = min(at or 0, len(part) - 1) if part else None
+        listed.set_options(Option(block(found, width)) for found in part)
+        self._listed = part
+        ids = [found.id for found in part]
+        listed.highlighted = ids.index(selected.id) if selected and selected.id in ids else 0 if part else None
         self.refresh_bindings()
 
+    @property
+    def selected(self) -> Finding | None:
+        """The finding under the cursor."""
+        at = self.query_one(OptionList).highlighted
+        return self._listed[at] if at is not None and at < len(self._listed) else None
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """No remedy key where nothing stands."""
-        return bool(self._shown) if action == "remedy" else True
+        """Keys of findings mean something where there are any, and those that order something where one stands."""
+        if action not in ("remedy", "card", "snooze", "silence", "hold"):
+            return True
+        return any(action == "card" or not found.cleared for found in self._listed)
 
     def action_remedy(self, number: int) -> None:
         """Ask for a remedy of the selected finding."""
-        at = self.query_one(OptionList).highlighted
-        found: Finding | None = self._shown[at] if self._shown and at is not None else None
+        found = self.selected
         if found and number <= len(found.remedies):
-            self.post_message(self.Remedied(found, found.remedies[number - 1]))
+            self.post_message(self.Remedied(found, number))
+
+    def _ask(self, want: str) -> None:
+        if found := self.selected:
+            self.post_message(self.Asked(found, want))
+
+    def action_card(self) -> None:
+        """Read the finding and its flag's card."""
+        self._ask("card")
+
+    def action_snooze(self) -> None:
+        """Put it aside for a while."""
+        self._ask("snooze")
+
+    def action_silence(self) -> None:
+        """Switch the flag off."""
+        self._ask("silence")
+
+    def action_hold(self) -> None:
+        """Let the flag pause the run when it rises again."""
+        self._ask("hold")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter takes the first, which is the best."""
+        """Enter or a click explains."""
         event.stop()
-        self.action_remedy(1)
-
-
-def _block(found: Finding, width: int) -> Content:
-    sign, word, tone = found.severity
-    if found.cleared:
-        head = Content.styled(f"△ {found.id}", "$foreground 60%")
-        return spread(head, Content.styled(found.cleared, "$foreground 60%"), width)
-    head = Content.assemble((f"{sign} ", f"${tone}"), (found.id, f"bold ${tone}"), (f" {word}", f"${tone}"))
-    lines = [spread(head, Content.styled(found.epoch, "$foreground 60%"), width)]
-    lines += Content(found.headline).wrap(width - 2)
-    lines += Content.styled(found.why, "$foreground 60%").wrap(width - 2) if found.why else []
-    said = " · ".join(f"{key} {item}" for key, item in found.evidence)
-    lines += Content.styled(said, "$foreground 60%").wrap(width - 2) if said else []
-    for number, remedy in enumerate(found.remedies[:4], start=1):
-        first, *rest = Content(clean(remedy.label)).wrap(width - 6)
-        lines += [Content.styled(f"[{number}] ", "bold $accent") + first, *(Content("    ") + line for line in rest)]
-    return Content("\n").join([lines[0], *(Content("  ") + line for line in lines[1:])])
+        self.action_card()

@@ -1,5 +1,7 @@
 """The line at the top: which run, its state, how far, how fast, on what."""
 
+from math import isfinite
+
 from textual.content import Content
 from textual.widgets import Static
 
@@ -36,17 +38,19 @@ def header_content(header: Header, width: int) -> Content:
     who = Content.assemble((header.name, "bold"), (f" · {header.id}" if header.id else "", "$foreground 60%"))
     state = Content.styled(f"{sign} {word}", f"bold ${tone}")
     numbers = [Content(f"epoch {header.epoch}")] if header.epoch else []
-    share = Content(percent(header.share)) if header.epoch else Content("")
+    known = bool(header.epoch) and isfinite(header.share)
+    share = Content(percent(header.share)) if known else Content("")
     tail = [Content.styled(text, "$foreground 60%") for text in (header.speed, header.eta, header.device) if text]
+    probes = Content.styled(header.probes, "$foreground 60%")
     brand = Content.styled("cockpit", "bold $primary")
     gap = GAP if width >= 100 else 2
-    pieces = [brand, who, state, *numbers, share, *tail]
-    for spare in (brand, *reversed(tail[:1]), *reversed(tail[2:]), who, *tail[1:2]):
+    pieces = [brand, who, state, *numbers, share, *tail, probes]
+    for spare in (probes, brand, *reversed(tail[:1]), *reversed(tail[2:]), who, *tail[1:2]):
         if _length(pieces, gap) <= width - (8 if width >= 60 else 0):
             break
         pieces = [piece for piece in pieces if piece is not spare]
     room = width - _length(pieces, gap) - gap
-    if header.epoch and room >= 6:
+    if known and room >= 6:
         pieces.insert(pieces.index(share), Content.styled(progress(header.share, min(room, 60)), "$primary"))
     line = Content(" " * gap).join([piece for piece in pieces if piece])
     if not header.reason:

@@ -1,4 +1,4 @@
-"""The layers pane: a line a layer with its gradient norm over time, dead share, update ratio and weight spread."""
+"""The layers pane: a line a layer with its gradient norm over time, dead and stuck shares, update ratio and weight spread."""
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -10,9 +10,9 @@ from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.widgets.spark import sparkline
 
-NUMBERS = 20
-"""Cells of the three numbers behind the sparkline; the weights' spread leaves first where room is short."""
 EMPTY = "measured after the first steps"
+SHARES = {"dead": 6, "stuck": 6}
+"""Columns that are there only where something was counted, and their cells: never active, and at the ends of a sigmoid."""
 
 
 class LayersPane(Pane):
@@ -31,25 +31,31 @@ class LayersPane(Pane):
         return view.layers
 
     def draw(self, part: tuple[LayerRow, ...]) -> None:
-        """Columns as wide as the pane allows: the sparkline takes what the names leave."""
+        """Columns as wide as the pane allows: the sparkline takes what the names leave, the weights' spread leaves first."""
         width = max(24, self.content_size.width - 1)
         longest = max((len(row.name) for row in part), default=5)
-        spread = width >= longest + 6 + NUMBERS
-        numbers = NUMBERS if spread else NUMBERS - 7
-        name = max(5, min(longest, width - numbers - 6))
-        spark = max(4, min(16, width - name - numbers - 2))
-        head = f"{'layer':<{name}} {'grad norm' if spark >= 9 else 'grad':<{spark}}  dead update{'    std' * spread}"
+        known = {"dead": any(row.dead != "-" for row in part), "stuck": any(row.saturated != "-" for row in part)}
+        shown = [name for name in SHARES if known[name]]
+        numbers = sum(SHARES[name] for name in shown) + 7
+        spread = width >= longest + 6 + numbers + 7
+        numbers += 7 * spread
+        name = max(5, min(longest, width - numbers - 7))
+        spark = max(4, min(16, width - name - numbers - 3))
+        shares = "".join(f"{word:>{SHARES[word]}}" for word in shown)
+        head = f"  {'layer':<{name}} {'grad norm' if spark >= 9 else 'grad':<{spark}}{shares} update{'    std' * spread}"
         self.query_one(".headings", Static).update(Content.styled(head if part else EMPTY, "$foreground 60%"))
-        rows = [_row(row, name, spark, spread) for row in part]
+        rows = [_row(row, name, spark, shown, spread) for row in part]
         self.query_one(".rows", Static).update(Content("\n").join(rows))
 
 
-def _row(row: LayerRow, name: int, spark: int, spread: bool) -> Content:
+def _row(row: LayerRow, name: int, spark: int, shown: list[str], spread: bool) -> Content:
     # The tail of a dotted name tells layers apart; its head is the same for all.
     label = row.name if len(row.name) <= name else "…" + row.name[1 - name :]
+    cells = {"dead": (row.dead, row.sick[0]), "stuck": (row.saturated, row.sick[1])}
     return Content.assemble(
+        ("▲ ", "$error") if any(row.sick) else "  ",
         f"{label:<{name}} ",
         (sparkline(row.grads, spark, log=True), "$primary"),
-        (f"{row.dead:>6}", "bold $error" if row.sick else ""),
+        *((f"{cells[word][0]:>{SHARES[word]}}", "bold $error" if cells[word][1] else "") for word in shown),
         f"{row.ratio:>7}" + f"{row.std:>7}" * spread,
     )

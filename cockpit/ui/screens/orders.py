@@ -10,12 +10,14 @@ from textual.screen import Screen
 
 from cockpit import catalog
 from cockpit.cards import Knob
-from cockpit.runs.events import Commanded, Edited, Ended, Flagged
-from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
+from cockpit.runs.events import Commanded, Edited, Ended, Flagged, Remedied, Snoozed
+from cockpit.ui.helm import Edits, Helm, Refusal, draft_of, open_vault
 from cockpit.ui.model.card_curve import drawing
-from cockpit.ui.model.findings import orders
+from cockpit.ui.model.findings import HOW, SILENCED, Finding, set_aside
 from cockpit.ui.model.tricks import TrickRow
+from cockpit.ui.model.ways import Way
 from cockpit.ui.model.words import STATES, clean
+from cockpit.ui.panes.finding_lines import full_finding
 from cockpit.ui.panes.flags import FlagsPane
 from cockpit.ui.panes.trick_lines import full_card, knobs_for
 from cockpit.ui.panes.tricks import TricksPane
@@ -29,11 +31,17 @@ if TYPE_CHECKING:
     from cockpit.ui.app import CockpitApp
 
 
+SNOOZE = 5
+"""Epochs for which a finding is put aside."""
+
+
 class Orders(Screen[None]):
     """Turns keys and messages into orders to the helm, and the run's answers into words."""
 
     app: CockpitApp
     helm: Helm
+    successor: Helm | None = None
+    """A draft that starts once this run has stopped for it."""
 
     def look(self) -> None:
         """Draw at once what an order changed."""
@@ -49,16 +57,26 @@ class Orders(Screen[None]):
             if isinstance(event, Edited):
                 hold = "holds from now on" if event.live else "waits for the next run"
                 self.say(f"{event.path} = {event.new}: {hold}")
-            elif isinstance(event, Commanded) and not (event.ok and event.verb == "edit"):
+            elif isinstance(event, Snoozed):
+                self.say(f"{event.id}: {self._aside(event.id) or 'awake again'}")
+            elif isinstance(event, Remedied):
+                self.say(f"{event.id}: {event.label}, {HOW.get(event.how, event.how)}")
+            elif isinstance(event, Commanded) and not (event.ok and event.verb in ("edit", "snooze", "remedy")):
                 done = event.detail or ("done" if event.ok else "refused")
                 self.say(f"{event.verb}: {done}", "information" if event.ok else "error")
-            elif isinstance(event, Flagged) and event.severity != "info":
+            elif isinstance(event, Flagged) and event.severity != "info" and not self._aside(event.id):
                 self.say(f"{event.id}: {event.headline}", "error" if event.severity == "critical" else "warning")
             elif isinstance(event, Ended):
                 self.say(
                     f"run {STATES[event.state].word}. {event.reason}", "error" if event.state == "failed" else "information"
                 )
         self.helm.news = []
+        if self.successor and not self.helm.view.live:
+            draft, self.successor = self.successor, None
+            self.app.open_helm(draft, start=True)
+
+    def _aside(self, flag: str) -> str:
+        return set_aside(self.helm.reader.history, flag) if self.helm.reader else ""
 
     def edit(self, edits: Edits) -> None:
         """Make edits: in the draft, on the running run, or, once a run has ended, in a new draft."""
@@ -73,10 +91,10 @@ class Orders(Screen[None]):
             self.say(str(error), "error")
         self.look()
 
-    def order(self, verb: str) -> None:
+    def order(self, verb: str, **args: str) -> None:
         """Send the run a command."""
         try:
-            self.helm.order(verb)
+            self.helm.order(verb, **args)
         except Refusal as error:
             self.say(f"the command cannot be sent: {error}", "error")
         self.look()
@@ -128,15 +146,49 @@ class Orders(Screen[None]):
 
     def on_flags_pane_remedied(self, message: FlagsPane.Remedied) -> None:
         """Show what a remedy will do, then do it."""
-        way = message.remedy
+        found, number = message.finding, message.number
+        way = found.ways[number - 1]
+        if way is Way.ADVICE:
+            self.say(f"{found.remedies[number - 1].label}: {way.sentence}")
+            return
+        self.app.push_screen(questions.remedy(found, number), lambda answer: self._remedy(found, number) if answer else None)
 
-        def answered(answer: str | None) -> None:
-            if answer:
-                self.edit([*way.edits]) if way.edits else None
-                self.order(way.verb) if way.verb and self.helm.view.live else None
+    def _remedy(self, found: Finding, number: int) -> None:
+        remedy, way = found.remedies[number - 1], found.ways[number - 1]
+        if way is Way.DRAFT:
+            self.app.open_draft(self.helm, remedy.edits)
+        elif way is Way.FORK:
+            self._start_anew(remedy.edits)
+        elif way is Way.COMMAND:
+            self.order(remedy.verb)
+        else:
+            self.order("remedy", flag=found.id, number=str(number), by="user")
 
-        holds = tuple(self.helm.hold(path, value) for path, value in way.edits)
-        self.app.push_screen(questions.remedy(message.finding, way, (*holds, "")[: len(orders(way))]), answered)
+    def _start_anew(self, edits: Edits) -> None:
+        """Stop the run with a checkpoint; once it has ended, a new one starts with the edits."""
+        try:
+            self.successor = draft_of(self.helm, edits)
+        except Refusal as error:
+            self.say(str(error), "error")
+            return
+        self.say("stopping with a checkpoint; then the new run starts")
+        self.order("stop")
+
+    def on_flags_pane_asked(self, message: FlagsPane.Asked) -> None:
+        """Explain a finding, put it aside, or let its flag pause the run."""
+        found = message.finding
+        if message.want == "card":
+            card = catalog.flags().get(found.id)
+            self.app.push_screen(Reading(f"flag · {found.id}", full_finding(found, card)))
+        elif message.want == "snooze":
+            if not self.helm.view.live:
+                self.say("the run has ended: there is nothing to snooze")
+                return
+            self.order("snooze", flag=found.id, epochs="0" if found.aside.startswith("snoozed") else str(SNOOZE))
+        elif message.want == "silence":
+            self.edit([(f"flags.{found.id}", "on" if found.aside == SILENCED else "off")])
+        else:
+            self.edit([(f"flags.{found.id}.then", "note" if found.pauses else "pause")])
 
     def action_start(self) -> None:
         """Start the run, after asking where it would run code of the recipe's."""

@@ -1,9 +1,16 @@
 """The questions the cockpit asks, in its words."""
 
-from cockpit.runs.events import Remedy
 from cockpit.ui.model.findings import Finding, orders
+from cockpit.ui.model.ways import Way
 from cockpit.ui.model.words import clean
 from cockpit.ui.screens.ask import CANCEL, Answer, Ask
+
+YES = {
+    Way.ROLLBACK: "go back and do it",
+    Way.FORK: "stop this run and start the new one",
+    Way.DRAFT: "open the new run",
+}
+"""What is said yes to, where it is more than a change."""
 
 
 def leave(in_process: bool) -> Ask:
@@ -45,8 +52,9 @@ def vault(looks: int) -> Ask:
     return Ask("Open the vault?", text, (Answer("o", "open it and record the look", "open"), CANCEL), wary=True)
 
 
-def remedy(found: Finding, way: Remedy, holds: tuple[str, ...]) -> Ask:
-    """What a remedy will do, before it does it. `holds` says of each order when it takes hold."""
-    lines = [f"· {order}{f' ({when})' if when else ''}" for order, when in zip(orders(way), holds, strict=True)]
-    text = "\n".join([f"{found.id}: {found.headline}", "", "This will", *lines])
-    return Ask(clean(way.label), text, (Answer("y", "do it", "do"), CANCEL))
+def remedy(found: Finding, number: int) -> Ask:
+    """What a remedy, counted from 1, will do and what that means for the run, before it does it."""
+    chosen, way = found.remedies[number - 1], found.ways[number - 1]
+    lines = [f"· {order}" for order in orders(chosen)]
+    text = "\n".join([f"{found.id}: {found.headline}", "", "This will", *lines, "", way.sentence])
+    return Ask(clean(chosen.label), text, (Answer("y", YES.get(way, "do it"), "do"), CANCEL))
