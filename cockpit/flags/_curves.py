@@ -1,0 +1,126 @@
+"""What the flags about the learning rate ask of the curves: levels of the loss, where the rate stands, how far weights go."""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from cockpit.flags._shared import Floats, Mean, guessing, learnable, mean, planned, sampled
+from cockpit.runs.history import History
+
+Phase = Literal["rising", "constant", "falling"]
+
+PLACES = 64
+"""Levels of the loss that are looked at over a whole run, so that a look costs the same in a long one."""
+
+
+def width(history: History) -> int:
+    """Steps that make one level of the loss: 20, and in small batches as many as show 1,000 images, up to 200."""
+    batch = history.started.batch_size if history.started else 0
+    return min(200, max(20, 1000 // max(batch, 1)))
+
+
+def levels(history: History) -> Floats:
+    """Means of the training loss over `width` steps, spread evenly over the run so far up to its end, (<= PLACES,)."""
+    size = width(history)
+    losses = history.steps["loss"]
+    count = min(PLACES, len(losses) // size)
+    ends = np.unique(np.linspace(size, len(losses), count).astype(int)) if count else ()
+    return np.array([losses[end - size : end].astype(np.float64).mean() for end in ends])
+
+
+def first_loss(history: History) -> float:
+    """The training loss before the weights moved far: the first batch, or the fresh network where that was worse."""
+    losses = history.steps["loss"][:1]
+    known = [float(loss) for loss in losses if math.isfinite(loss)]
+    if history.measured and math.isfinite(history.measured.loss):
+        known.append(history.measured.loss)
+    return max(known, default=math.nan)
+
+
+def ignorance(history: History) -> float:
+    """The loss that knowing nothing costs: that of the class shares, else the mean of the first ten losses; NaN if unknown."""
+    chance = history.started.chance_loss if history.started else math.nan
+    early = history.steps["loss"][:10].astype(np.float64)
+    return chance if math.isfinite(chance) else float(early.mean()) if len(early) == 10 else math.nan
+
+
+def to_learn(history: History) -> float:
+    """Loss between knowing nothing and knowing everything, as far as either is known."""
+    known = learnable(history)
+    floor = history.started.loss_floor if history.started else 0.0
+    return known if math.isfinite(known) else ignorance(history) - floor
+
+
+def falling(losses: Floats, by: float = 0.0) -> bool:
+    """Whether the second half of some losses is below the first, by more than `by` and twice the standard error."""
+    half = len(losses) // 2
+    if half < 2:
+        return True
+    old, new = mean(losses[:half]), mean(losses[half:])
+    return old.value - new.value > max(by, 2 * math.hypot(old.error, new.error))
+
+
+def knows(history: History) -> bool:
+    """Whether the last evaluation, if it is not older than an epoch, found more than a guess; curves mislead more easily."""
+    if history.started is None or not history.evaluations:
+        return False
+    seen = history.evaluations[-1]
+    fresh = history.step - seen.step <= history.started.steps_per_epoch
+    return fresh and math.isfinite(seen.train_accuracy) and not guessing(history, seen)
+
+
+def lr_curve(history: History) -> Floats:
+    """The learning rate over the run so far, thinned to about 256 places, the last one its last."""
+    rates = history.steps["lr"]
+    thin = rates[:: max(1, len(rates) // 256)].astype(np.float64)
+    return np.append(thin, float(rates[-1])) if len(rates) else thin
+
+
+def phase(history: History) -> Phase:
+    """Which way the learning rate went over the last 20 steps or 5 % of the run."""
+    recent = history.steps["lr"][-max(20, planned(history) // 20) :]
+    if len(recent) < 2:
+        return "constant"
+    first, last = float(recent[0]), float(recent[-1])
+    return "rising" if last > 1.02 * first else "falling" if last < 0.98 * first else "constant"
+
+
+def restarted(history: History) -> bool:
+    """Whether the rate ever fell below half of its peak and rose again to twice where it was."""
+    rates = lr_curve(history)
+    if not len(rates):
+        return False
+    low = np.minimum.accumulate(np.where(rates < 0.5 * np.maximum.accumulate(rates), rates, np.inf))
+    return bool((rates > 2 * low).any())
+
+
+def ratio(history: History, count: int = 10) -> float:
+    """Mean log10 of the update ratio over the last `count` measured steps; NaN where there are fewer."""
+    seen = sampled(history, count)["update_ratio"].astype(np.float64)
+    seen = seen[np.isfinite(seen)]
+    return float(np.log10(np.maximum(seen, 1e-12)).mean()) if len(seen) == count else math.nan
+
+
+def largest_ratio(history: History) -> float:
+    """The largest of the log10 update ratios of five stretches of the run, from its first steps to its last; NaN if unknown."""
+    every = history.started.probe_every if history.started else 1
+    ratios, size = history.steps["update_ratio"], 10 * every + 20
+    starts = np.linspace(0, max(len(ratios) - size, 0), 5).astype(int)
+    stretches = [ratios[start : start + size].astype(np.float64) for start in starts]
+    known = [np.log10(np.maximum(some[np.isfinite(some)], 1e-12)) for some in stretches]
+    return max((float(some.mean()) for some in known if len(some) >= 5), default=math.nan)
+
+
+def wanted_ratio(history: History) -> float:
+    """The log10 update ratio that lets weights travel as far as they are long within the plan; between -3 and -2."""
+    return min(-2.0, max(-3.0, -math.log10(max(planned(history), 1))))
+
+
+def slope(losses: Floats) -> Mean:
+    """The straight line's fall or rise a step, and its standard error, of at least three losses."""
+    at = np.arange(len(losses)) - (len(losses) - 1) / 2
+    spread = float((at**2).sum())
+    steep = float((at * losses).sum()) / spread
+    rest = losses - losses.mean() - steep * at
+    return Mean(steep, math.sqrt(float((rest**2).sum()) / (len(losses) - 2) / spread))
