@@ -10,7 +10,7 @@ from flags_canned import history
 from cockpit.catalog import flags
 from cockpit.judge import replay
 from cockpit.runs.events import Flagged
-from cockpit.runs.facts import Inputs
+from cockpit.runs.facts import Inputs, Outputs
 from cockpit.runs.history import History
 
 
@@ -123,3 +123,105 @@ def test_standardising_is_an_edit_only_where_it_is_off() -> None:
     for other in ({}, {"data": {"name": "mnist", "standardise": "train"}}):
         (seen,) = found(fed(PIXELS, recipe=other), "input_scale")
         assert [remedy.edits for remedy in seen.remedies] == [()]
+
+
+def outputs(**said: Any) -> Outputs:
+    plain: dict[str, Any] = {
+        "samples": 512, "width": 10, "low": -3.0, "high": 4.0, "row_sum_error": 5.0, "column_sum_error": 300.0,
+        "spread": 1.0, "entropy": 1.5,
+    }  # fmt: skip
+    return Outputs(**(plain | said))
+
+
+def answering(*looks: Outputs | None, takes: str = "logits", recalls: int = 10, **said: Any) -> History:
+    """The first look is the fresh network's, the others are those of the evaluations; the last one stays."""
+    seen = canned(**({"loss": [[1, 2.3], [400, 1.5]]} | said))
+    assert seen.started and seen.measured
+    seen.started = replace(seen.started, criterion=takes)
+    seen.measured = replace(seen.measured, outputs=looks[0])
+    later = looks[1:] or looks[:1]
+    seen.evaluations = [
+        replace(one, outputs=later[min(place, len(later) - 1)], recalls=(0.5,) * recalls)
+        for place, one in enumerate(seen.evaluations)
+    ]
+    return seen
+
+
+HEAD_OF_ZEROS = outputs(low=0.0, high=0.0, row_sum_error=1.0, column_sum_error=1.0, spread=0.0)
+SHARES = outputs(low=0.0, high=1.0, row_sum_error=1e-6, column_sum_error=80.0)
+RECTIFIED = outputs(low=0.0, high=6.0)
+SQUASHED = outputs(low=0.02, high=0.97, column_sum_error=150.2)
+
+
+@pytest.mark.parametrize(
+    ("looks", "takes", "expected", "says"),
+    [
+        ((None,), "logits", "", ""),
+        ((outputs(),), "logits", "", ""),
+        ((outputs(low=math.nan, high=math.nan),), "logits", "", ""),
+        ((HEAD_OF_ZEROS, outputs()), "logits", "", ""),
+        ((HEAD_OF_ZEROS,), "logits", "", ""),
+        ((SHARES,), "logits", "warning", "sum to 1"),
+        ((replace(SHARES, row_sum_error=0.00099),), "logits", "warning", "sum to 1"),
+        ((replace(SHARES, row_sum_error=0.0011, low=-0.1),), "logits", "", ""),
+        ((SHARES,), "probabilities", "", ""),
+        ((SHARES,), "", "", ""),
+        ((outputs(low=-9.0, high=-0.01),), "logits", "", ""),  # log-probabilities
+        ((replace(SHARES, row_sum_error=4.0, column_sum_error=1e-5),), "logits", "warning", "over the batch"),
+        ((replace(SHARES, row_sum_error=4.0, column_sum_error=1.00001),), "logits", "warning", "over the batch"),
+        ((outputs(), RECTIFIED), "logits", "warning", "ReLU on the logits"),
+        ((outputs(), replace(RECTIFIED, samples=51)), "logits", "", ""),
+        ((outputs(), replace(RECTIFIED, samples=52)), "logits", "warning", "ReLU on the logits"),
+        ((outputs(), replace(RECTIFIED, width=1)), "logits", "warning", "ReLU on the logits"),
+        ((RECTIFIED, outputs()), "logits", "", ""),
+        ((SQUASHED,), "logits", "warning", "sigmoid"),
+        ((SQUASHED,), "probabilities", "", ""),
+        ((replace(SQUASHED, width=1),), "logits", "warning", "sigmoid"),
+        ((replace(SQUASHED, width=1, low=0.3, high=0.8),), "logits", "", ""),  # deep and fresh: all images much alike
+        ((replace(SQUASHED, width=3), replace(SQUASHED, width=3), outputs()), "logits", "", ""),
+        ((outputs(low=0.1, high=3.0),), "logits", "warning", "no output is negative"),
+        ((outputs(low=0.2, high=3.0),), "logits", "", ""),
+        ((outputs(low=0.01, high=3.0, width=1),), "logits", "", ""),  # mostly of one class
+        ((outputs(low=1.0, high=1.0, width=1, spread=0.0, row_sum_error=0.0),), "probabilities", "critical", "one unit"),
+        ((outputs(low=1.0, high=1.0, width=1, spread=0.0, row_sum_error=0.0),), "logits", "critical", "one unit"),
+        ((outputs(low=0.0, high=1.0, width=1),), "probabilities", "", ""),
+        ((outputs(low=-0.1, high=1.0),), "probabilities", "warning", "shares belong"),
+        ((outputs(low=0.0, high=1.01),), "probabilities", "warning", "shares belong"),
+        ((outputs(low=0.0, high=1.0009),), "probabilities", "", ""),
+        ((outputs(),), "log_probabilities", "warning", "log-probabilities belong"),
+        ((outputs(low=-9.0, high=0.0009),), "log_probabilities", "", ""),
+        ((outputs(),), "values", "", ""),
+        ((SHARES,), "values", "info", "squared or absolute"),
+    ],
+)
+def test_output_loss_mismatch(looks: tuple[Outputs | None, ...], takes: str, expected: str, says: str) -> None:
+    every = found(answering(*looks, takes=takes), "output_loss_mismatch")
+    assert (every[-1].severity if every else "") == expected
+    assert not every or says in every[-1].headline
+
+
+def test_what_one_look_proves_is_said_at_the_first() -> None:
+    (seen,) = found(answering(SHARES), "output_loss_mismatch")
+    assert seen.step == 20 and "1.461" in seen.why
+    (seen,) = found(answering(outputs(), RECTIFIED), "output_loss_mismatch")
+    assert seen.step == 40  # the evaluation at step 20 comes after the look at step 20
+
+
+def test_a_squared_error_on_probabilities_is_a_fault_only_where_nothing_is_learned() -> None:
+    stuck: dict[str, Any] = {"loss": 2.3, "noise": 0.01, "evaluations": {"train_accuracy": 0.1}}
+    assert worst(answering(SHARES, takes="values", **stuck), "output_loss_mismatch") == "warning"
+    assert worst(answering(SHARES, takes="values", recalls=0, **stuck), "output_loss_mismatch") == ""
+
+
+@pytest.mark.parametrize(
+    ("takes", "loss", "expected"),
+    [
+        ("logits", -0.1, "critical"),
+        ("log_probabilities", -0.1, "critical"),
+        ("", -0.1, ""),
+        ("values", -0.1, ""),
+        ("logits", 0.0, ""),
+    ],
+)
+def test_a_loss_below_zero(takes: str, loss: float, expected: str) -> None:
+    assert worst(answering(None, takes=takes, loss=[[1, 0.7], [200, loss], [400, loss]]), "output_loss_mismatch") == expected

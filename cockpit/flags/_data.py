@@ -1,4 +1,4 @@
-"""What rules about the data share: how to bring inputs to one scale, and the evaluations that look at one class."""
+"""What rules about data and weights share: how to bring inputs to one scale, and weights to one that suits them."""
 
 import math
 
@@ -7,20 +7,33 @@ from cockpit.runs.events import Remedy
 from cockpit.runs.facts import Inputs
 from cockpit.runs.history import History
 
+BOUNDED = ("sigmoid", "tanh", "arctan", "softsign", "hardtanh", "hardsigmoid")
+"""Activations between two limits."""
+SCALED = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "torch_default")
+"""Starts whose size follows the width of the layer, by their names in the catalogue."""
+HIGH = 0.1
+"""A rate from which on inputs of another scale may ask for a tenth of it."""
+
 
 def standardise(history: History) -> tuple[Remedy, ...]:
-    """Inputs of mean 0 and deviation 1 as remedies: by a recipe's own knob, first alone and then with a smaller rate."""
+    """Inputs of mean 0 and deviation 1 as remedies, by a recipe's own knob: alone, and with weights and rate that suit them."""
     label = "subtract the mean of the training images and divide by their standard deviation, per channel"
     if setting(history, "data.standardise") != "none":
         return (Remedy(label=label, since="start"),)
-    edit = ("data.standardise", "train")
-    lr = base_lr(history) / 10
-    if not lr > 0 or has(history, "no_lr"):
-        return (Remedy(label=label, edits=(edit,), since="start"),)
-    slower = Remedy(
-        label=f"the same, with the learning rate at {lr:.3g}", edits=(edit, ("optimizer.lr", f"{lr:.3g}")), since="start"
-    )
-    return (Remedy(label=label, edits=(edit,), since="start"), slower)
+    first = Remedy(label=label, edits=(("data.standardise", "train"),), since="start")
+    start, lr = setting(history, "model.init"), base_lr(history)
+    more: tuple[tuple[str, str], ...] = ()
+    if start is not None and start not in SCALED:
+        more += (("model.init", start_for(history)),)
+    if lr >= HIGH and not has(history, "no_lr"):
+        more += (("optimizer.lr", f"{lr / 10:.3g}"),)
+    words = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in more)
+    return (first, Remedy(label=f"the same, with {words}", edits=first.edits + more, since="start")) if more else (first,)
+
+
+def start_for(history: History) -> str:
+    """The start that keeps the size of a signal through the activations of the network."""
+    return "glorot_uniform" if setting(history, "model.activation") in BOUNDED else "he_normal"
 
 
 def reach(inputs: Inputs) -> float:

@@ -18,7 +18,7 @@ TAIL = 30.0
 @card(
     "input_scale",
     when="Before the first step: pixels of 0 to 255, tables as they come, images that were divided by 255 twice.",
-    beware="Outliers of standardised columns, rare binary columns and pixels in [0, 1] are in order; whole numbers may be words.",
+    beware="Outliers of standardised columns, rare binary columns and pixels in [0, 1] are in order; integers may be words.",
     source="LeCun et al. 1998, Efficient BackProp; Schoop et al. 2021, UMLAUT (CHI); limits calibrated on our cases",
 )
 class InputScale(Flag):
