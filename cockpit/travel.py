@@ -148,6 +148,8 @@ class Gradients(NamedTuple):
     """One for each trained parameter, unscaled; a trick may change them in place."""
     norm: Tensor | None
     """Their total norm before any clipping, where something measured it."""
+    scaled: bool = False
+    """The loss was scaled for fp16: gradients that overflow are the scaler's to skip."""
 
 
 @dataclass(frozen=True)
@@ -164,3 +166,7 @@ class Verdict:
     """Why the run should end here; empty to go on."""
     keep_best: bool = False
     """At the end of the run, whatever ends it, put the best weights back."""
+
+
+class Setback(Exception):  # noqa: N818  (it ends no run)
+    """A trick asks, out of a step, for the last healthy checkpoint and a pause there; the text says why, as one clause."""

@@ -23,8 +23,15 @@ from cockpit.cli.base import (
 )
 from cockpit.runs.directory import RunDir, find, runs_root
 
+AutoOpt = Annotated[
+    bool,
+    typer.Option("--auto-remedy", help="Apply the remedies of findings unasked: live, from a checkpoint, or in a new run."),
+]
 
-def prepare(recipe: str, edits: list[str] | None, runs: Path | None, name: str | None, allow_code: bool) -> RunDir:
+
+def prepare(
+    recipe: str, edits: list[str] | None, runs: Path | None, name: str | None, allow_code: bool, auto_remedy: bool = False
+) -> RunDir:
     """Decode a recipe and make its run directory."""
     from cockpit.launch import new_run
     from cockpit.recipe import load
@@ -32,7 +39,8 @@ def prepare(recipe: str, edits: list[str] | None, runs: Path | None, name: str |
     decoded = load(recipe, edits or ())
     if decoded.model.runs_code and not allow_code:
         raise BadInputError("model.path: this recipe runs Python code of its own; say --allow-code if you trust it")
-    return new_run(decoded, runs_root(runs), name or Path(recipe).stem, allow_code=allow_code, command=sys.argv)
+    named = name or Path(recipe).stem
+    return new_run(decoded, runs_root(runs), named, allow_code=allow_code, command=sys.argv, auto_remedy=auto_remedy)
 
 
 @app.command()
@@ -42,25 +50,30 @@ def train(
     runs: RunsOpt = None,
     name: NameOpt = None,
     allow_code: CodeOpt = False,
+    auto_remedy: AutoOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Train in the foreground, without a screen. Ctrl-C ends the run with a checkpoint."""
-    run = prepare(recipe, edits, runs, name, allow_code)
+    run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
     fly(run, resume=False, json=json)
 
 
 def fly(run: RunDir, *, resume: bool, json: bool) -> None:
-    """Be the host of a run until it has ended."""
+    """Be the host of a run until it has ended, and then of the one it goes on in, if any."""
     from cockpit.cli.progress import Progress
     from cockpit.host.host import Host
     from cockpit.runs.summary import summarise
 
-    progress = Progress(run, quiet=json)
-    host = Host(run, resume=resume, say=progress.say)
-    host.catch_signals()
-    with only_json(json):
-        end = host.run(idle=progress.turn)
-    progress.close(end)
+    onward = [run]
+    while onward:
+        run = onward.pop()
+        progress = Progress(run, quiet=json)
+        host = Host(run, resume=resume, say=progress.say, onward=onward.append)
+        host.catch_signals()
+        with only_json(json):
+            end = host.run(idle=progress.turn)
+        progress.close(end)
+        resume = resume and not onward
     if json:
         show_json(summarise(run))
     # What cannot be built is bad input; what was built and failed is a failed run.
@@ -74,12 +87,13 @@ def start(
     runs: RunsOpt = None,
     name: NameOpt = None,
     allow_code: CodeOpt = False,
+    auto_remedy: AutoOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Start a run in the background, in a session of its own; closing the terminal does not touch it."""
     from cockpit.runs.launch import spawn
 
-    run = prepare(recipe, edits, runs, name, allow_code)
+    run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
     pid = spawn(run)
     if json:
         show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
@@ -123,11 +137,13 @@ def resume(
     run: RunArg = None,
     runs: RunsOpt = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Train here, as `train` does.")] = False,
+    auto_remedy: AutoOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
     from cockpit.runs.history import RunReader
     from cockpit.runs.launch import spawn
+    from cockpit.runs.launch_facts import say_auto_remedy
     from cockpit.runs.state import LIVE
 
     found = find(runs_root(runs), run)
@@ -137,6 +153,8 @@ def resume(
         raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")
     if reader.state == "finished":
         raise BadInputError(f"run {found.id} ({found.name}) is finished: there is nothing left to train")
+    if auto_remedy:
+        say_auto_remedy(found)
     if foreground:
         fly(found, resume=True, json=json)
     pid = spawn(found, resume=True)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,23 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path.name} is not one of ours")
     return state
+
+
+def link(path: Path, to: Path) -> None:
+    """The same checkpoint under a second name, without a second copy where the file system can: none is ever written over.
+
+    OSError when the disk is full.
+    """
+    part = to.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(path, part)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, part)
+        os.replace(part, to)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

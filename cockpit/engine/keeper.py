@@ -1,5 +1,6 @@
 """Keeps the checkpoints of a run and says so in its log."""
 
+import os
 import sys
 from typing import Any
 
@@ -13,14 +14,61 @@ from cockpit.runs.directory import epoch_name
 
 
 class Keeper:
-    """`last` resumes a run; `best` holds the weights that scored best on validation, as they were scored."""
+    """`last` resumes a run; `best` holds the weights that scored best on validation, as they were scored.
+
+    `healthy` is the state at the last evaluation at which nothing looked ill (before the first: the fresh network), and
+    `healthy_before` the one before it: where a run goes back to. They are links to what `last` was then, and so cost the
+    space of at most two files and, where the file system has links, no second writing.
+    """
 
     def __init__(self, logbook: Logbook) -> None:
         self.logbook = logbook
 
     def save_last(self, job: Training, reason: str) -> None:
-        """Everything that a resume needs."""
-        self._save("last", job.state_dict(), job.step, reason)
+        """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill."""
+        if self._save("last", job.state_dict(), job.step, reason) and reason == "epoch" and self.logbook.well:
+            self._keep_healthy(job.step)
+
+    def save_start(self, job: Training) -> None:
+        """The fresh network: a run that falls ill in its first epoch can begin again."""
+        self._save("healthy", job.state_dict(), job.step, "healthy")
+
+    def _keep_healthy(self, step: int) -> None:
+        last, healthy, older = (self.logbook.run.checkpoint(which) for which in ("last", "healthy", "healthy_before"))
+        try:
+            if healthy.exists():
+                os.replace(healthy, older)
+            checkpoints.link(last, healthy)
+        except OSError as error:
+            self.logbook.write(ev.Noted(step=step, level="warning", text=f"checkpoint healthy was not kept: {error}"))
+            return
+        self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
+
+    def healthy(self, before: int) -> dict[str, Any] | None:
+        """The newest healthy state of a step before this one; the fresh network is one in any case."""
+        for which in ("healthy", "healthy_before"):
+            try:
+                state = checkpoints.load(self.logbook.run.checkpoint(which))
+            except checkpoints.CheckpointError:
+                continue
+            if state["step"] < before or state["step"] == 0:
+                return state
+        return None
+
+    def went_back(self, job: Training) -> None:
+        """After a state was put back: forget what was kept at later steps, which no longer count."""
+        healthy, older = (self.logbook.run.checkpoint(which) for which in ("healthy", "healthy_before"))
+        if self._step_of("healthy") > job.step and older.exists():
+            os.replace(older, healthy)
+        if job.best and not 0 <= self._step_of("best") <= job.step:
+            job.best = None  # the next evaluation is the best of those whose weights are kept
+
+    def _step_of(self, which: str) -> int:
+        """The step of a checkpoint; -1 where there is none that can be read."""
+        try:
+            return int(checkpoints.load(self.logbook.run.checkpoint(which))["step"])
+        except (checkpoints.CheckpointError, KeyError):
+            return -1
 
     def save_best(self, job: Training, scored: nn.Module) -> None:
         """The weights that were scored, an average if a trick keeps one, and the raw ones where they differ."""
@@ -38,12 +86,13 @@ class Keeper:
         """Put the best weights into the network."""
         job.model.load_state_dict(checkpoints.load(self.logbook.run.checkpoint("best"))["model"])
 
-    def _save(self, which: str, state: dict[str, Any], step: int, reason: str) -> None:
+    def _save(self, which: str, state: dict[str, Any], step: int, reason: str) -> bool:
         path = self.logbook.run.checkpoint(which)
         try:
             checkpoints.save(path, state)
         except OSError as error:
             print(f"cockpit: checkpoint {which} was not written: {error}", file=sys.stderr, flush=True)
             self.logbook.write(ev.Noted(step=step, level="warning", text=f"checkpoint {which} was not written: {error}"))
-            return
+            return False
         self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{path.name}", reason=reason))
+        return True

@@ -1,10 +1,13 @@
 """The pen of a run: every event and row goes through here to the disk, to the history, and to the flags."""
 
+import math
+import os
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +17,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import RunReader
 from cockpit.runs.log import LineWriter
-from cockpit.runs.tables import LAYERS, STEPS, Rows, TableWriter, read_table
+from cockpit.runs.tables import LAYERS, STEPS, Rows, TableWriter, read_table, rows_until
 
 E = TypeVar("E", bound=ev.Event)
 
@@ -37,7 +40,10 @@ class Logbook:
         reader = RunReader(run)
         reader.poll()
         self.history = reader.history
+        self._flags: tuple[Flag, ...] = ()
         self._judge = Judge((), self.history)
+        self._risen: list[ev.Flagged] = []
+        self._held: set[int] = set()
 
     def write(self, event: E) -> E:
         """Stamp an event, append it, fold it into the history."""
@@ -51,15 +57,51 @@ class Logbook:
 
     def rewind(self, step: int, checkpoint: str) -> None:
         """Go back to the checkpoint of a step: later rows go, later events no longer count."""
-        self._steps.cut_after(step)
-        self._layers.cut_after(step)
+        for table in (self._steps, self._layers):
+            table.close()
+        for name, dtype in (("steps", STEPS), ("layers", LAYERS)):
+            _cut(self.run.table(name), dtype, step)
+        self._steps = TableWriter(self.run.table("steps"), STEPS)
+        self._layers = TableWriter(self.run.table("layers"), LAYERS)
+        self._held.clear()
         self.write(ev.Resumed(step=step, checkpoint=checkpoint))
         self._refresh()
 
     def watch_with(self, flags: Iterable[Flag]) -> None:
         """Let these flags judge from here on; what was recorded before is judged silently, so that they know it."""
-        self._judge = Judge(flags, self.history)
+        self._flags = tuple(flags)
+        for gone in self.history.active.keys() - {flag.card.name for flag in self._flags}:
+            self.write(ev.Cleared(step=self.history.step, id=gone))  # nobody looks any more whether it holds
+        self._judge = Judge(self._flags, self.history)
         self._judge.catch_up()
+        self._risen.clear()
+
+    def risen(self) -> list[ev.Flagged]:
+        """The findings that rose since the last call."""
+        risen, self._risen = self._risen, []
+        return risen
+
+    @property
+    def well(self) -> bool:
+        """Whether the run may come back to where it stands: its numbers are numbers, and no flag sees a sign of illness.
+
+        Stricter than the findings, which wait for several signs: a network that is about to be found ill is no refuge.
+        """
+        seen = self.history.evaluations[-1:]
+        if any(not math.isfinite(each.val_loss) for each in seen):
+            return False
+        if any(found.severity != "info" for found in self.history.active.values()):
+            return False
+        signs = (flag.look(self.history) for flag in self._flags if flag.moment != "start")
+        return not any(sign and sign.severity != "info" for sign in signs)
+
+    def hold(self, step: int) -> None:
+        """A trick held this step back: whatever its loss, the weights know nothing of it."""
+        self._held.add(step)
+
+    def last_look(self) -> None:
+        """Let the flags see what came since their last look, as at the end of a run: what one look proves is found."""
+        self._say(self._judge.final())
 
     def measured(self, event: ev.Measured, layer_rows: Rows) -> None:
         """The network before its first step."""
@@ -78,9 +120,15 @@ class Logbook:
         self._judging = time.perf_counter() - began
 
     def deliver(self, step_rows: Rows, layer_rows: Rows) -> None:
-        """Rows from the recorder. Raises NonFiniteLossError once they are on the disk: no later step could mend it."""
+        """Rows from the recorder. Raises NonFiniteLossError once they are on the disk: no later step could mend it.
+
+        Steps that were held back did no harm.
+        """
         self.rows(step_rows, layer_rows)
         lost = step_rows[~np.isfinite(step_rows["loss"])]
+        if self._held:
+            lost = lost[[int(row["step"]) not in self._held for row in lost]]
+            self._held = {step for step in self._held if len(step_rows) and step > step_rows["step"][-1]}
         if len(lost):
             raise NonFiniteLossError(f"the loss became {lost['loss'][0]} at step {lost['step'][0]}")
 
@@ -117,9 +165,26 @@ class Logbook:
     def _say(self, findings: Iterable[ev.Event]) -> None:
         for finding in findings:
             self.write(finding)
+            if isinstance(finding, ev.Flagged):
+                self._risen.append(finding)
 
     def _complain(self, error: OSError) -> None:
         """Once: a full disk would fill the log with it."""
         if not self._complained:
             print(f"cockpit: records are being lost: {error}", file=sys.stderr, flush=True)
         self._complained = True
+
+
+def _cut(path: Path, dtype: np.dtype[Any], step: int) -> None:
+    """Drop the rows of later steps. In a new file: readers hold a map of the old one, and may not lose what is under it."""
+    rows = read_table(path, dtype)
+    keep = rows_until(rows, step) if len(rows) else 0
+    if keep == len(rows):
+        return
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(rows[:keep].tobytes())
+        os.replace(part, path)
+    except OSError:  # a full disk: better in place than not at all
+        part.unlink(missing_ok=True)
+        os.truncate(path, keep * dtype.itemsize)

@@ -3,54 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from cockpit.engine.control import Control
+from cockpit.engine.control import Control, End
 from cockpit.engine.evaluation import evaluate, measure_start
 from cockpit.engine.keeper import Keeper
+from cockpit.engine.logbook import NonFiniteLossError
 from cockpit.engine.recorder import Left, Recorder
+from cockpit.engine.remedy import tell
 from cockpit.engine.repeat import Mark
 from cockpit.engine.training import Training
 from cockpit.nets.statistics import frozen_statistics
-from cockpit.travel import Batch, Moment, Outcome
+from cockpit.travel import Batch, Moment, Outcome, Setback
 
 if TYPE_CHECKING:
     from cockpit.travel import Again
 
 
-@dataclass(frozen=True)
-class End:
-    """How a training ended on its own terms."""
-
-    state: str
-    """finished, stopped or interrupted."""
-    reason: str = ""
-
-
 def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -> End:
-    """Train to the planned end, or until a command or a verdict ends it. Raises what the step raises."""
+    """Train to the planned end, or until a command or a verdict ends it. Raises what the step raises and nothing mends."""
     job.model.train()
     if job.step == 0:
         keeper.logbook.measured(*measure_start(job))
+        keeper.save_start(job)
     recorder.restart_clock()
-    while job.step < job.total_steps:
-        for places in job.rest_of_epoch():
-            take_step(job, places, recorder)
-            stop = ""
-            if job.calendar.ends_epoch(job.step):
-                recorder.flush()
-                stop = evaluate(job, keeper)
-                recorder.restart_clock()
-            order = control.obey(job, recorder, keeper)
-            if order or stop:
-                recorder.flush()
-                return End(order, "on request") if order else End("finished", stop)
+    end = None
+    while not end and job.step < job.total_steps:
+        try:
+            end = train_epoch(job, recorder, keeper, control)
+        except (Setback, NonFiniteLossError) as error:
+            end = control.recover(error, job, recorder, keeper)
     recorder.flush()
-    return End("finished")
+    return end or End("finished")
+
+
+def train_epoch(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -> End | None:
+    """What the epoch still has to make, or less where the run ends or goes back to an earlier step."""
+    for places in job.rest_of_epoch():
+        left = advance(job, places)
+        if job.held:
+            keeper.logbook.hold(job.step)
+        recorder.step(left)
+        stop = ""
+        if job.calendar.ends_epoch(job.step):
+            recorder.flush()
+            stop = evaluate(job, keeper)
+            recorder.restart_clock()
+        tell(job, keeper)
+        here = job.step
+        end = control.obey(job, recorder, keeper)
+        if job.step != here:
+            return end
+        if end or stop:
+            recorder.flush()
+            return end or End("finished", stop)
+    return None
 
 
 def take_step(job: Training, places: Tensor, recorder: Recorder) -> None:

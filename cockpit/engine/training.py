@@ -47,7 +47,6 @@ class Training:
     """Hash of the weights it started from; runs with one root may be averaged."""
     criterion: Criterion = field(init=False)
     objective: Objective = field(init=False)
-    update: Callable[[Again], None] = field(init=False)
     probe: LayerProbe = field(init=False)
     calendar: Calendar = field(init=False)
     batch_size: int = field(init=False)
@@ -58,12 +57,15 @@ class Training:
     """Whether the backward pass must itself be differentiable."""
     stepped: bool = field(default=True, init=False)
     """Whether the last step moved the weights: fp16 skips one whose gradients overflow."""
+    held: bool = field(default=False, init=False)
+    """Whether a trick held the last step back: neither weights nor optimizer were touched."""
     step: int = 0
     """Optimizer steps done."""
     best: tuple[float, float] | None = None
     """(score, minus validation loss) of the best evaluation so far, both the larger the better."""
     evaluations: int = 0
     keep_best: bool = False
+    _unscaled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         weights = [weight for _, weight in layers_of(self.model)]
@@ -75,7 +77,7 @@ class Training:
     def _rewrap(self) -> None:
         self.criterion = self.wiring.through("loss", self.plain_criterion, self.task)
         self.objective = self.wiring.through("objective", self._plain_objective, self.forward, self.criterion)
-        self.update = self.wiring.through("update", self._plain_update, self.optimizer)
+        self._update: Callable[[Again], None] = self.wiring.through("update", self._plain_update, self.optimizer)
         self.looks_twice = "closure" in self.recipe.optimizer.contract or self.wiring.tagged("looks_twice")
         self.differentiable = "create_graph" in self.recipe.optimizer.contract
 
@@ -93,7 +95,20 @@ class Training:
         logits = self.forward(batch.x)
         return Outcome(self.criterion(logits, batch.y), logits)
 
+    def update(self, again: Again) -> None:
+        """One step of the optimizer, unless a trick holds it back. Raises Setback where a trick asks for it."""
+        self.held = True
+        try:
+            self._update(again)
+        finally:
+            if self.held:
+                self.stepped = False
+                if self._unscaled:
+                    self.precision.scaler.update()  # else the next step finds the gradients of this one
+            self._unscaled = False
+
     def _plain_update(self, again: Again) -> None:
+        self.held, self.stepped = False, True
         if "closure" in self.recipe.optimizer.contract:
             self.optimizer.step(again)  # type: ignore[arg-type]
             return
@@ -205,11 +220,21 @@ class Training:
             return None
         if self.precision.scaler.is_enabled():
             self.precision.scaler.unscale_(self.optimizer)
+            self._unscaled = True
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         tensors = [weight.grad for weight in weights if weight.grad is not None]
-        found = Gradients(tensors, self.probe.before(tensors) if due else None)
+        found = Gradients(tensors, self.probe.before(tensors) if due else None, self._unscaled)
         norm: Tensor | None = self.wiring.through("grads", found, at).norm
         return norm
+
+    def news(self) -> list[str]:
+        """What the tricks have to say since the last call: those whose plugs have a list `news`, emptied here."""
+        said = []
+        for name, plug in self.wiring.plugs.items():
+            if getattr(plug, "news", None):
+                said += [f"{name}: {text}" for text in plug.news]
+                plug.news.clear()
+        return said
 
     def rewire(self, recipe: Recipe) -> None:
         """Take over a recipe whose differences may change between two steps; the tricks that stay keep their state."""
@@ -237,6 +262,11 @@ class Training:
             "tricks": self.wiring.state_dict(),
             "random": randomness.state(),
         }
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Go on from kept weights alone; optimizer and tricks start afresh. RuntimeError where the network is another."""
+        self.model.load_state_dict(state["model"])
+        self.step = int(state["step"])
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a saved state back. Raises RuntimeError where the network is another one."""

@@ -12,12 +12,14 @@ from cockpit.engine.control import Control
 from cockpit.recipe import RecipeError, cautions, loads, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.launch_facts import allows_code
+from cockpit.runs.launch_facts import allows_code, auto_remedy, tried
 from cockpit.runs.state import State
+from cockpit.travel import Setback
 
 if TYPE_CHECKING:
+    from cockpit.engine.control import End
+    from cockpit.engine.keeper import Keeper
     from cockpit.engine.logbook import Logbook
-    from cockpit.engine.loop import End
     from cockpit.engine.training import Training
 
 
@@ -32,6 +34,11 @@ class Flight:
     end: ev.Ended | None = None
     job: "Training | None" = field(default=None, init=False)
     control: Control = field(default_factory=Control, init=False)
+
+    @property
+    def successor(self) -> RunDir | None:
+        """The run in which this one goes on, once it has ended for that."""
+        return self.control.successor
 
     @property
     def step(self) -> int:
@@ -60,6 +67,7 @@ class Flight:
         self.state = "finished" if end.state == "finished" else "stopped"
 
     def _train(self, log: "Logbook") -> ev.Ended:
+        from cockpit.engine.advice import advice
         from cockpit.engine.assemble import assemble, started
         from cockpit.engine.keeper import Keeper
         from cockpit.engine.loop import train
@@ -67,6 +75,7 @@ class Flight:
 
         recipe = loads(self.run.recipe.read_bytes(), "recipe.yaml")
         log.history.recipe = to_tree(recipe)
+        self.control.auto, self.control.earlier = auto_remedy(self.run), tried(self.run)
         keeper = Keeper(log)
         if self.resume:
             from cockpit.engine.reopen import replay_edits
@@ -74,9 +83,9 @@ class Flight:
             recipe = replay_edits(recipe, log.history.edits)
         job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
         if self.resume:
-            self._restore(job, log)
+            self._restore(job, keeper)
         self.job = job
-        for note in (*loaded.notes, *cautions(recipe), *job.wiring.notes):
+        for note in (*loaded.notes, *cautions(recipe), *job.wiring.notes, *advice(job)):
             log.write(ev.Noted(step=job.step, text=note))
         log.write(started(job, loaded))
         log.watch_with(recipe.flags.values())
@@ -97,14 +106,18 @@ class Flight:
         return f"{told(error)}; the traceback is in host.log"
 
     @staticmethod
-    def _restore(job: "Training", log: "Logbook") -> None:
+    def _restore(job: "Training", keeper: "Keeper") -> None:
         from cockpit.engine import checkpoints
 
+        log = keeper.logbook
         path = log.run.checkpoint("last")
         if path.exists():
             with checkpoints.fitting(path):
-                job.load_state_dict(checkpoints.load(path))
+                state = checkpoints.load(path)
+                job.load_state_dict(state) if "optimizer" in state else job.start_from(state)
         log.rewind(job.step, path.name if path.exists() else "")
+        job.evaluations = len(log.history.evaluations)
+        keeper.went_back(job)
 
     @staticmethod
     def _close(end: "End", job: "Training", keeper: Any) -> ev.Ended:
@@ -139,6 +152,14 @@ def expected(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"this machine has not enough memory: {error}"
     ours = (
-        AssemblyError | AcrossError | CheckpointError | DataError | DeviceError | NonFiniteLossError | RecipeError | ReopenError
+        AssemblyError
+        | AcrossError
+        | CheckpointError
+        | DataError
+        | DeviceError
+        | NonFiniteLossError
+        | RecipeError
+        | ReopenError
+        | Setback
     )
     return str(error) if isinstance(error, ours) else ""

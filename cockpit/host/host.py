@@ -17,6 +17,7 @@ from cockpit.host.machine import MachineLog
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.history import read_history
+from cockpit.runs.launch import spawn
 from cockpit.runs.log import LineWriter
 from cockpit.runs.mailbox import Command, take
 from cockpit.runs.state import State, alive, beat, read_heartbeat
@@ -28,8 +29,17 @@ POLL = 0.1
 class Host:
     """Owns one run. `run` blocks until the training has ended; the very same object serves background and in-process use."""
 
-    def __init__(self, run: RunDir, *, resume: bool = False, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        *,
+        resume: bool = False,
+        say: Callable[[str], None] = print,
+        onward: Callable[[RunDir], object] = spawn,
+    ) -> None:
         self.run_dir = run
+        self._onward = onward
+        """Called with the run that goes on in place of this one; as it stands, that is a host in the background."""
         self.flight = Flight(run, resume=resume, say=say)
         self._beaten = 0.0
         self._said: State = "new"
@@ -37,7 +47,10 @@ class Host:
     def run(self, idle: Callable[[], None] = lambda: None) -> ev.Ended:
         """Fly, and serve the run until it has ended; `idle` is called at every turn. Raises RunError where it is taken."""
         with claim(self.run_dir):
-            return self._fly(idle)
+            end = self._fly(idle)
+        if self.flight.successor:
+            self._onward(self.flight.successor)
+        return end
 
     def _fly(self, idle: Callable[[], None]) -> ev.Ended:
         self._take()

@@ -52,7 +52,7 @@ def _knobs(old: Any, new: Any, path: str, *, live: bool) -> Iterator[Change]:
 def _switches(old: Mapping[str, Any], new: Mapping[str, Any], section: str) -> Iterator[Change]:
     for name in sorted({**old, **new}):
         before, after = old.get(name), new.get(name)
-        live = card_of(before or after).live
+        live = section == "flags" or card_of(before or after).live  # flags only look on
         if before is not None and after is not None:
             yield from _knobs(before, after, f"{section}.{name}", live=live)
         else:
