@@ -205,3 +205,147 @@ class TestLrTooLow:
     def test_mixing_and_open_ends_are_not_judged(self) -> None:
         assert worst("lr_too_low", made(ratio=1e-4, **self.SLOW, started={"traits": ("mixes", "soft_targets")})) == ""
         assert worst("lr_too_low", made(ratio=1e-4, **self.SLOW, started={"total_steps": 0})) == ""
+
+
+class TestUpdateRatio:
+    STILL: dict[str, Any] = {"loss": LN10, "noise": 0.02, "evaluations": GUESS}
+
+    @pytest.mark.parametrize(
+        ("log", "says"), [(-0.95, "warning"), (-1.05, ""), (-3.0, ""), (-4.95, ""), (-5.05, "warning"), (-9.1, "")]
+    )
+    def test_the_limits(self, log: float, says: str) -> None:
+        assert worst("update_ratio", made(ratio=10**log, **self.STILL)) == says
+
+    def test_the_remedy_is_the_factor(self) -> None:
+        (found,) = risen("update_ratio", made(ratio=0.5, **self.STILL))
+        assert found.remedies[0].edits == (("optimizer.lr", "0.0005"),) and found.step <= 140
+        (found,) = risen("update_ratio", made(ratio=3e-6, **self.STILL))
+        assert found.remedies[0].edits == (("optimizer.lr", "80"),)
+
+    def test_knobs(self) -> None:
+        assert worst("update_ratio", made(ratio=0.05, **self.STILL), high=-1.5) == "warning"
+        assert worst("update_ratio", made(ratio=1e-4, **self.STILL), low=-3.5) == "warning"
+
+    def test_while_the_loss_falls_large_updates_are_a_note(self) -> None:
+        """As Muon, LARS and LAMB make them."""
+        assert worst("update_ratio", made(ratio=0.3, loss=[[1, 2.3], [400, 0.5]])) == "info"
+
+    def test_while_the_loss_falls_small_updates_are_nothing(self) -> None:
+        assert worst("update_ratio", made(ratio=1e-6, loss=[[1, 2.3], [400, 0.5]])) == ""
+
+    def test_a_network_that_has_learned_rests(self) -> None:
+        assert worst("update_ratio", made(ratio=1e-6, loss=0.001, evaluations={"train_accuracy": 1.0})) == ""
+
+    def test_tail_of_a_decay_warm_up_and_no_rate(self) -> None:
+        tail: KNOTS = [[1, 1e-3], [200, 1e-3], [201, 1e-6], [400, 1e-6]]
+        for rates in ([[1, 0.1], [200, 0.1], [201, 0.0099], [400, 0.0]], [[1, 1e-5], [400, 0.1]]):
+            assert worst("update_ratio", made(ratio=tail, lr=rates, **self.STILL)) == ""
+        assert worst("update_ratio", made(ratio=1e-6, lr=0.0, **self.STILL)) == ""
+
+    def test_steps_that_are_skipped_do_not_count(self) -> None:
+        """Accumulation in a loop of the user's own, and a loss scaler: every other measured step changes nothing."""
+        zero = [[float(step), 0.0 if step % 20 == 0 else 1e-3] for step in range(1, 401)]
+        assert worst("update_ratio", made(ratio=zero, **self.STILL)) == ""
+
+    def test_where_chance_is_unknown_the_loss_itself_tells(self) -> None:
+        unknown: dict[str, Any] = {"started": {"chance_loss": float("nan")}, "evaluations": None}
+        assert worst("update_ratio", made(ratio=0.3, loss=[[1, 9.0], [400, 3.0]], **unknown)) == "info"
+        assert worst("update_ratio", made(ratio=0.3, loss=9.0, noise=0.1, **unknown)) == "warning"
+
+
+class TestOscillating:
+    SWINGS = [0.3, 0.5, 0.6] + [0.6, 0.45] * 9
+
+    def evaluated(self, scores: list[float], train: float = 0.6) -> dict[str, Any]:
+        return {"val_accuracy": scores, "train_accuracy": train}
+
+    def test_swings_late(self) -> None:
+        (found,) = risen("oscillating", made(evaluations=self.evaluated(self.SWINGS)))
+        assert found.severity == "warning" and found.step == 220 and "15.0%" in found.headline
+        assert [remedy.edits[0][0] for remedy in found.remedies] == [
+            "optimizer.lr", "schedule.name", "tricks.weight_ema", "train.batch_size",
+        ]  # fmt: skip
+
+    def test_of_a_network_that_has_learned_it_is_a_note(self) -> None:
+        assert worst("oscillating", made(evaluations=self.evaluated(self.SWINGS, train=0.95))) == "info"
+
+    @pytest.mark.parametrize(("swing", "says"), [(0.029, ""), (0.031, "warning")])
+    def test_the_size_of_a_swing_is_a_limit(self, swing: float, says: str) -> None:
+        scores = [0.6, 0.6 - swing] * 10
+        assert worst("oscillating", made(evaluations=self.evaluated(scores), run={"val_size": 20_000})) == says
+
+    @pytest.mark.parametrize(("size", "says"), [(300, ""), (600, "warning")])
+    def test_the_noise_of_the_images_is_a_limit(self, size: int, says: str) -> None:
+        """0.08 about the mean against three times sqrt(0.24 / size)."""
+        assert worst("oscillating", made(evaluations=self.evaluated([0.67, 0.53] * 10), run={"val_size": size})) == says
+
+    def test_rare_swings(self) -> None:
+        scores = [0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.45, 0.6, 0.6] * 2
+        assert worst("oscillating", made(evaluations=self.evaluated(scores))) == ""
+
+    def test_steep_rise_with_one_dip(self) -> None:
+        scores = [0.1] * 10 + [0.11, 0.18, 0.2, 0.27, 0.45, 0.38, 0.52, 0.6, 0.7, 0.8]
+        assert worst("oscillating", made(evaluations=self.evaluated(scores))) == ""
+
+    def test_only_at_a_constant_rate_and_not_after_restarts(self) -> None:
+        seen = self.evaluated(self.SWINGS)
+        assert worst("oscillating", made(evaluations=seen, lr=[[1, 0.1], [400, 0.0]])) == ""
+        assert worst("oscillating", made(evaluations=seen, lr=[[1, 0.1], [99, 0.0], [100, 0.1], [400, 0.1]])) == ""
+
+    def test_tiny_batches(self) -> None:
+        seen = self.evaluated(self.SWINGS)
+        assert worst("oscillating", made(evaluations=seen, started={"batch_size": 8})) == ""
+        assert worst("oscillating", made(evaluations=seen, started={"batch_size": 9})) == "warning"
+
+    def test_an_unknown_accuracy(self) -> None:
+        assert worst("oscillating", made(evaluations=self.evaluated([float("nan")] * 20))) == ""
+
+
+class TestWastedCompute:
+    PLATEAU: dict[str, Any] = {"loss": [[1, 2.3], [30, 1.7], [400, 1.7]], "noise": 0.02}
+
+    def died(self, at: int) -> KNOTS:
+        return [[1, 0.1], [at, 0.1], [at + 1, 0.99e-4], [400, 1e-5]]
+
+    def test_a_schedule_that_counts_steps(self) -> None:
+        (found,) = risen("wasted_compute", made(lr=self.died(30), **self.PLATEAU))
+        assert found.severity == "warning" and found.step == 60 and "step 30 of 400" in found.headline
+        assert [remedy.edits for remedy in found.remedies] == [
+            (("schedule.name", "constant"),), (("schedule.name", "cosine"),),
+        ]  # fmt: skip
+
+    def test_a_thousandth_of_the_peak_is_the_limit(self) -> None:
+        low: KNOTS = [[1, 0.1], [30, 0.1], [31, 1.01e-4], [400, 1.01e-4]]
+        assert worst("wasted_compute", made(lr=low, **self.PLATEAU)) == ""
+
+    @pytest.mark.parametrize(("at", "says"), [(195, "warning"), (201, "")])
+    def test_half_of_the_run_is_the_limit(self, at: int, says: str) -> None:
+        assert worst("wasted_compute", made(lr=self.died(at), **self.PLATEAU)) == says
+
+    def test_it_must_last(self) -> None:
+        """Restarts of a cosine touch zero and come back."""
+        back: KNOTS = [[1, 0.1], [99, 0.0], [109, 0.0], [110, 0.1], [400, 0.1]]
+        assert worst("wasted_compute", made(lr=back, **self.PLATEAU)) == ""
+
+    def test_a_short_schedule_that_was_long_enough(self) -> None:
+        assert worst("wasted_compute", made(lr=self.died(100), evaluations={"train_accuracy": 0.9})) == ""
+        assert worst("wasted_compute", made(lr=self.died(100), loss=[[1, 2.3], [100, 0.1], [400, 0.1]])) == ""
+
+    def test_a_rate_that_is_zero_on_purpose_or_unknown(self) -> None:
+        assert worst("wasted_compute", made(lr=0.0, **self.PLATEAU)) == ""
+        assert worst("wasted_compute", made(lr=self.died(30), started={"total_steps": 0}, **self.PLATEAU)) == ""
+        assert worst("wasted_compute", made(lr=self.died(30), started={"traits": ("no_lr",)}, **self.PLATEAU)) == ""
+
+    def idle(self, best: int) -> dict[str, Any]:
+        scores: KNOTS = [[1, 0.3], [best, 0.85], [20, 0.85]]
+        losses: KNOTS = [[1, 2.0], [best, 0.5], [20, 0.6]]
+        return {"val_accuracy": scores, "val_loss": losses, "train_accuracy": 0.97}
+
+    @pytest.mark.parametrize(("best", "says"), [(13, "info"), (14, "")])
+    def test_nothing_better_for_a_third_of_the_run_is_a_note(self, best: int, says: str) -> None:
+        found = risen("wasted_compute", made(evaluations=self.idle(best)))
+        assert [one.severity for one in found] == ([says] if says else [])
+        assert all(one.remedies[0].verb == "stop" for one in found)
+
+    def test_a_network_that_still_learns_its_images_is_let_be(self) -> None:
+        assert worst("wasted_compute", made(evaluations=self.idle(8) | {"train_accuracy": 0.6})) == ""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from cockpit.flags._shared import Floats, Mean, guessing, learnable, mean, planned, sampled
+from cockpit.flags._shared import Floats, Mean, guessing, last_losses, learnable, mean, planned, progressing, sampled
 from cockpit.runs.history import History
 
 Phase = Literal["rising", "constant", "falling"]
@@ -61,6 +61,13 @@ def falling(losses: Floats, by: float = 0.0) -> bool:
     return old.value - new.value > max(by, 2 * math.hypot(old.error, new.error))
 
 
+def learning(history: History) -> bool:
+    """Whether the loss falls, by what is learnable, or by itself where that is unknown."""
+    if math.isfinite(learnable(history)):
+        return progressing(history)
+    return falling(last_losses(history, max(200, planned(history) // 10)))
+
+
 def knows(history: History) -> bool:
     """Whether the last evaluation, if it is not older than an epoch, found more than a guess; curves mislead more easily."""
     if history.started is None or not history.evaluations:
@@ -96,10 +103,10 @@ def restarted(history: History) -> bool:
 
 
 def ratio(history: History, count: int = 10) -> float:
-    """Mean log10 of the update ratio over the last `count` measured steps; NaN where there are fewer."""
+    """Mean log10 of the update ratio over the last `count` measured steps; NaN where half of them are unknown."""
     seen = sampled(history, count)["update_ratio"].astype(np.float64)
-    seen = seen[np.isfinite(seen)]
-    return float(np.log10(np.maximum(seen, 1e-12)).mean()) if len(seen) == count else math.nan
+    seen = seen[np.isfinite(seen) & (seen > 0)]  # a step that was skipped changed nothing
+    return float(np.log10(seen).mean()) if 2 * len(seen) >= count else math.nan
 
 
 def largest_ratio(history: History) -> float:
