@@ -225,3 +225,106 @@ def test_a_squared_error_on_probabilities_is_a_fault_only_where_nothing_is_learn
 )
 def test_a_loss_below_zero(takes: str, loss: float, expected: str) -> None:
     assert worst(answering(None, takes=takes, loss=[[1, 0.7], [200, loss], [400, loss]]), "output_loss_mismatch") == expected
+
+
+EVEN = (100,) * 10
+UNEVEN = (1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 50)
+
+
+def labelled(
+    train: tuple[int, ...] = EVEN,
+    recalls: tuple[list[float], ...] = (),
+    val: int = 100,
+    width: int | None = None,
+    **said: Any,
+) -> History:
+    """`recalls`: of every class at each evaluation; the last one stays."""
+    seen = canned(**said)
+    assert seen.started and seen.measured
+    data = replace(seen.started.data, train_counts=train, val_counts=(val,) * len(train))
+    seen.started = replace(seen.started, data=data)
+    if width:
+        seen.measured = replace(seen.measured, outputs=outputs(width=width))
+    if recalls:
+        seen.evaluations = [
+            replace(one, recalls=tuple(recalls[min(place, len(recalls) - 1)])) for place, one in enumerate(seen.evaluations)
+        ]
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("train", "width", "expected"),
+    [
+        (EVEN, 10, ""),
+        (EVEN, None, ""),
+        ((), 10, ""),
+        ((0,) * 10, 10, ""),
+        ((100,) * 9 + (10,), 10, ""),
+        ((100,) * 9 + (9,), 10, "info"),
+        ((100,) * 9 + (0,), 10, "info"),
+        ((950, 50), 2, "info"),
+        ((950, 96), 2, "info"),  # below half of the entropy
+        ((880, 120), 2, ""),
+        ((500, 500), 1, ""),
+        ((500, 500, 500), 1, "critical"),
+        ((100,) * 10, 9, "critical"),
+        ((100,) * 9 + (0,), 9, "info"),
+        ((100,) * 10, 100, ""),
+        ((0, 1000, 0), 3, "critical"),
+        ((1000,), 10, "critical"),
+    ],
+)
+def test_labels_before_the_first_step(train: tuple[int, ...], width: int | None, expected: str) -> None:
+    every = found(labelled(train, width=width), "label_problem")
+    assert (every[-1].severity if every else "") == expected
+    assert all(finding.step == 0 for finding in every)
+
+
+def test_a_network_that_is_pretrained_without_labels_has_no_label_problem() -> None:
+    seen = labelled((1000, 0))
+    assert seen.started
+    seen.started = replace(seen.started, traits=("no_labels",))
+    assert worst(seen, "label_problem") == ""
+
+
+def rare(*values: float, others: float = 0.8) -> tuple[list[float], ...]:
+    return tuple([others] * 9 + [value] for value in values)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"recalls": rare(0.0)}, "warning"),
+        ({"recalls": rare(0.29)}, "warning"),
+        ({"recalls": rare(0.30)}, "info"),
+        ({"recalls": rare(0.0), "val": 50}, "warning"),
+        ({"recalls": rare(0.0), "val": 49}, "info"),
+        ({"recalls": rare(0.0, others=0.5)}, "info"),  # the others are not known either
+        ({"recalls": rare(0.0, 0.0, 0.1, 0.5)}, "info"),  # it takes longer, and comes
+        ({"recalls": rare(0.0, 0.0, 0.0, 0.5), "run": {"steps": 1000, "total_steps": 20_000}}, "info"),
+        ({"recalls": rare(0.0), "train": (1000,) * 9 + (99,)}, "warning"),
+        ({"recalls": rare(0.0), "train": (1000,) * 9 + (100,)}, ""),
+        ({"recalls": rare(math.nan)}, "info"),
+        ({"recalls": ()}, "info"),
+        ({"recalls": ([0.9, 0.1],)}, "info"),  # of other classes than those of the training images
+    ],
+)
+def test_a_rare_class_that_is_not_learned(said: dict[str, Any], expected: str) -> None:
+    assert worst(labelled(**({"train": UNEVEN} | said)), "label_problem") == expected
+
+
+def test_the_third_evaluation_tells() -> None:
+    every = found(labelled(UNEVEN, recalls=rare(0.1)), "label_problem")
+    assert [(finding.severity, finding.step) for finding in every] == [("info", 0), ("warning", 80)]
+    rising = found(labelled(UNEVEN, recalls=rare(0.0, 0.05, 0.1)), "label_problem")
+    assert rising[-1].step == 120  # once it has stood for three
+    assert every[-1].headline.startswith("class 9: 10% of 100 found, from 50 training images")
+
+
+def test_class_weights_are_offered_where_the_loss_has_them() -> None:
+    def first(loss: dict[str, str]) -> tuple[tuple[str, str], ...]:
+        return found(labelled(UNEVEN, recipe={"loss": loss}), "label_problem")[-1].remedies[0].edits
+
+    assert first({"name": "cross_entropy", "class_weight": "none"}) == (("loss.class_weight", "balanced"),)
+    assert first({"name": "cross_entropy", "class_weight": "balanced"}) == ()
+    assert first({"name": "focal"}) == ()
