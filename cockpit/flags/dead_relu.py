@@ -25,7 +25,7 @@ class DeadReLU(Flag):
     """
 
     moment: ClassVar[Moment] = "evaluation"
-    causes: ClassVar[tuple[str, ...]] = ("non_finite",)
+    causes: ClassVar[tuple[str, ...]] = ("non_finite", "input_scale", "symmetric_init", "over_regularised")
 
     share: float = knob(0.5, above=0, below=1, help="share of dead units in a layer above which to warn")
     critical_share: float = knob(0.9, above=0, below=1, help="share above which it is critical")
