@@ -175,34 +175,33 @@ async def test_a_remedy_shows_what_it_does_before_it_does_it(runs: Path) -> None
         await pilot.press("3")
         assert isinstance(app.screen, Ask)
         words = text(app, ".dialog Static")
-        assert "set optimizer.lr to 0.005" in words and "goes back to its last healthy checkpoint" in words
+        assert "set optimizer.lr to 0.005" in words and "its last healthy checkpoint, of step 1,680 (epoch 4), and" in words
         assert orders(run) == []
         await pilot.press("y")
         assert orders(run) == [("remedy", {"flag": "overfitting", "number": "3", "by": "user"})]
         await pilot.press("4")
         assert "goes on with the change from its next step" in text(app, ".dialog Static")
         await pilot.press("y", "1", "y")
-        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "4", "by": "user"}), ("stop", {})]
+        assert [args["number"] for _, args in orders(run)] == ["4", "1"]
         ui_canned.tell(run, ev.Remedied(step=2940, id="overfitting", label="decay the weights"))
         await until(pilot, lambda: any("decay the weights, live" in note.message for note in app._notifications))
 
 
-async def test_a_remedy_from_the_start_stops_the_run_and_starts_another(runs: Path) -> None:
+async def test_a_remedy_from_the_start_is_followed_into_its_new_run(runs: Path) -> None:
     run = ui_canned.write_run(runs)
-    flown: list[RunDir] = []
-    app = opened(runs, run=run, starter=flown.append)
+    app = opened(runs, run=run)
     async with on_screen(app, WIDE) as pilot:
         await flags_read(app, pilot)
         await pilot.press("2")
         assert "a new run from the first step" in text(app, ".dialog Static")
         await pilot.press("y")
-        assert orders(run) == [("stop", {})] and not flown
-        ui_canned.tell(run, ev.Ended(step=2940, state="stopped", reason="asked"))
-        await until(pilot, lambda: bool(flown))
-        assert "epsilon: 0.1" in flown[0].recipe.read_text(encoding="utf-8")
-        assert "starting" in text(app, "#header")
+        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "2", "by": "user"})]
+        other = ui_canned.write_run(runs, epochs=1, name="onward")
+        moved = RunDir(other.path.rename(other.path.with_name("2026-01-02_040506_onward_beef")))
+        ui_canned.tell(run, ev.Remedied(step=2940, id="overfitting", label="smooth the labels", how="fork", run=moved.id))
+        await until(pilot, lambda: isinstance(app.screen, CockpitScreen) and "onward · beef" in text(app, "#header"))
         await pilot.press("d")
-        assert "stopped" in text(app, "#header")
+        assert "fashion_cnn" in text(app, "#header")
 
 
 async def test_a_finding_is_put_aside_and_its_flag_switched(runs: Path) -> None:
@@ -212,7 +211,7 @@ async def test_a_finding_is_put_aside_and_its_flag_switched(runs: Path) -> None:
         pane = await flags_read(app, pilot)
         await pilot.press("z", "x", "h")
         assert orders(run) == [
-            ("snooze", {"flag": "overfitting", "epochs": "5"}),
+            ("snooze", {"flag": "overfitting", "epochs": "5", "until": str(12 * 420)}),
             ("edit", {"path": "flags.overfitting", "value": "off"}),
             ("edit", {"path": "flags.overfitting.then", "value": "pause"}),
         ]
@@ -220,8 +219,6 @@ async def test_a_finding_is_put_aside_and_its_flag_switched(runs: Path) -> None:
         ui_canned.tell(run, ev.Snoozed(step=2940, id="overfitting", until=12 * 420))
         await until(pilot, lambda: "1" not in str(pane.border_title))
         assert any("overfitting: snoozed until epoch 12" in note.message for note in app._notifications)
-        await pilot.press("z")
-        assert orders(run) == [("snooze", {"flag": "overfitting", "epochs": "0"})]
 
 
 async def test_a_finding_opens_its_flags_card(runs: Path) -> None:
@@ -259,7 +256,10 @@ async def test_remedies_of_a_loop_of_the_users_own_are_advice(runs: Path) -> Non
         assert not isinstance(app.screen, Ask)
         assert any("in your script" in note.message for note in app._notifications)
         await pilot.press("3", "y")
-        assert orders(run) == [("remedy", {"flag": "overfitting", "number": "3", "by": "user"})]
+        assert orders(run) == [("edit", {"path": "optimizer.lr", "value": "0.005"})]
+        await pilot.press("1", "y", "x")
+        assert orders(run) == [("stop", {})]
+        assert any("flags={'overfitting': False}" in note.message for note in app._notifications)
 
 
 async def test_commands_of_a_live_run(runs: Path) -> None:

@@ -155,7 +155,7 @@ def test_what_was_done_stands_beside_its_finding_and_alone_once_that_is_forgotte
     first, *_, last = findings(history)
     assert first.done == ("remedied at step 2,900: decay, live",)
     assert (last.id, last.counts) == ("lr_too_high", False)
-    assert last.done == ("remedied at step 800: lower the rate, from the checkpoint of that step, by --auto-remedy",)
+    assert last.done == ("remedied at step 800: lower the rate, back at the healthy checkpoint of that step, by --auto-remedy",)
 
 
 def test_a_remedy_is_one_mark_not_two(runs: Path) -> None:
@@ -166,31 +166,49 @@ def test_a_remedy_is_one_mark_not_two(runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "path", "live", "watched", "way"),
+    ("since", "path", "how", "way"),
     [
-        ("now", "optimizer.lr", True, False, Way.LIVE),
-        ("before", "optimizer.lr", True, False, Way.ROLLBACK),
-        ("start", "optimizer.lr", True, False, Way.FORK),
-        ("now", "model.norm", True, False, Way.FORK),
-        ("before", "model.norm", True, False, Way.FORK),
-        ("now", "optimizer.lr", False, False, Way.DRAFT),
-        ("before", "optimizer.lr", True, True, Way.LIVE),
-        ("now", "model.norm", True, True, Way.ADVICE),
-        ("now", "optimizer.lr", False, True, Way.ADVICE),
+        ("now", "optimizer.lr", {}, Way.LIVE),
+        ("before", "optimizer.lr", {"refuge": True}, Way.ROLLBACK),
+        ("before", "optimizer.lr", {}, Way.FORK),
+        ("start", "optimizer.lr", {}, Way.FORK),
+        ("now", "model.norm", {}, Way.FORK),
+        ("before", "model.norm", {"refuge": True}, Way.FORK),
+        ("now", "optimizer.lr", {"live": False}, Way.DRAFT),
+        ("before", "optimizer.lr", {"watched": True}, Way.LIVE),
+        ("now", "model.norm", {"watched": True}, Way.ADVICE),
+        ("now", "optimizer.lr", {"watched": True, "live": False}, Way.ADVICE),
     ],
 )
-def test_the_way_of_a_remedy(since: str, path: str, live: bool, watched: bool, way: Way) -> None:
+def test_the_way_of_a_remedy(since: str, path: str, how: dict[str, bool], way: Way) -> None:
     value = {"optimizer.lr": "0.01", "model.norm": "none"}[path]
     remedy = ev.Remedy(label="x", edits=((path, value),), since=since)
-    assert way_of(remedy, None if watched else loads(ui_canned.RECIPE), live=live, watched=watched) is way
+    assert way_of(remedy, None if "watched" in how else loads(ui_canned.RECIPE), **{"live": True, **how}) is way
+
+
+def test_a_remedy_goes_back_to_before_its_finding(runs: Path) -> None:
+    history = canned(runs)
+    assert findings(history)[0].refuge == "step 1,680 (epoch 4)"
+    history.fold(ev.Checkpointed(step=2940, path="checkpoints/healthy.pt", reason="healthy"))
+    assert findings(history)[0].refuge == "step 1,680 (epoch 4)"
+    history.fold(ev.Checkpointed(step=2950, path="checkpoints/healthy.pt", reason="healthy"))
+    assert findings(history)[0].refuge == ""  # only two are kept
+
+
+def test_a_pause_by_a_flag_gives_its_reason(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Noted(step=2940, text="paused by flags.overfitting.then: it rose"))
+    assert header("x", "1", "paused", history).reason == "paused by flags.overfitting.then: it rose · space goes on"
+    history.notes = [replace(history.notes[-1], step=2000)]
+    assert header("x", "1", "paused", history).reason == ""
 
 
 def test_a_remedy_without_edits_or_recipe() -> None:
-    assert way_of(ev.Remedy(label="x", verb="stop"), None, live=True, watched=False) is Way.COMMAND
+    assert way_of(ev.Remedy(label="x", verb="stop"), None, live=True) is Way.COMMAND
     lower = ev.Remedy(label="x", edits=(("optimizer.lr", "0.01"),))
-    assert way_of(lower, None, live=True, watched=False) is Way.UNKNOWN
+    assert way_of(lower, None, live=True) is Way.UNKNOWN
     nonsense = ev.Remedy(label="x", edits=(("tricks.no_such", "on"),))
-    assert way_of(nonsense, loads(ui_canned.RECIPE), live=True, watched=False) is Way.FORK
+    assert way_of(nonsense, loads(ui_canned.RECIPE), live=True) is Way.FORK
 
 
 def test_the_cost_of_the_probes(runs: Path) -> None:

@@ -78,6 +78,7 @@ def story(epochs: int) -> list[ev.Event]:
         early = ev.Flagged(step=400, id="dead_relu", severity="info", epoch=0.95, headline="11 % of head.1 are dead")
         said += [early, ev.Cleared(step=1200, id="dead_relu"), overfitting(7 * STEPS_PER_EPOCH)]
         said.append(ev.Checkpointed(step=4 * STEPS_PER_EPOCH, path="checkpoints/best.pt", reason="best"))
+        said.append(ev.Checkpointed(step=4 * STEPS_PER_EPOCH, path="checkpoints/healthy.pt", reason="healthy"))
     return said
 
 

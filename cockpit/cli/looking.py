@@ -1,5 +1,6 @@
 """Commands that look at recipes and runs."""
 
+import math
 import shutil
 import time
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
         say(f"no runs under {runs_root(runs)} yet; `cockpit train first_flight` makes one")
     for one in summaries:
         best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] else ""
-        epochs = f"epoch {one['epoch'] or 0:.1f}/{one['epochs']}" if one["epochs"] else ""
+        epochs = f"epoch {one['epoch'] or 0:.1f}" + (f"/{one['epochs']}" if one["epochs"] else "") if one["device"] else ""
         reason = one["reason"] if one["state"] == "failed" else ""
         say(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
 
@@ -42,12 +43,21 @@ def show(
     from cockpit.runs.summary import summarise
 
     found = find(runs_root(runs), run)
-    summary = summarise(found)
+    summary = {**summarise(found), "probes": probes(found)}
     if json:
         show_json(summary)
         return
     for line in (*summary_lines(summary), *(plot_lines(found) if plot else ())):
         say(line)
+
+
+def probes(run: RunDir) -> float | None:
+    """The share of the last steps' time that measuring and judging took; None where it is not known."""
+    from cockpit.runs.tables import STEPS, read_table
+    from cockpit.ui.model.run import probing
+
+    share = probing(read_table(run.table("steps"), STEPS))
+    return share if math.isfinite(share) else None
 
 
 def plot_lines(run: RunDir) -> list[str]:
@@ -68,11 +78,11 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
     """A run's summary as lines of text."""
     reason = f": {one['reason']}" if one["reason"] else ""
     lines = [f"{one['name']} · {one['id']} · {one['state']}{reason}", f"  {one['dir']}"]
-    if one["epochs"]:
-        where = (
-            f"  epoch {one['epoch'] or 0:.1f} of {one['epochs']} · step {one['step']:,} · {one['seconds']:.1f} s of training"
-        )
-        lines += [f"{where} · {one['device']} · {one['params']:,} parameters"]
+    if one["device"]:
+        length = f" of {one['epochs']}" if one["epochs"] else ""  # a loop of the user's own need not say
+        where = f"  epoch {one['epoch'] or 0:.1f}{length} · step {one['step']:,} · {one['seconds']:.1f} s of training"
+        cost = "" if one.get("probes") is None else f" · probes {one['probes']:.1%}"
+        lines += [f"{where} · {one['device']} · {one['params']:,} parameters{cost}"]
     if one["best"]:
         best = one["best"]
         whose = f" with {best['weights']}, {best['plain_accuracy']:.2%} without" if best["plain_accuracy"] is not None else ""

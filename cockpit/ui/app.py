@@ -79,11 +79,11 @@ class CockpitApp(App[None]):
         """Textual's own, and ASCII where the terminal shows no more."""
         return [*super().get_line_filters(), *self._ascii]
 
-    def open_helm(self, helm: Helm, *, start: bool = False) -> None:
-        """Open the cockpit screen on a draft or a run; `start` starts the draft."""
+    def open_helm(self, helm: Helm) -> None:
+        """Open the cockpit screen on a draft or a run."""
         from cockpit.ui.screens.cockpit import CockpitScreen
 
-        self.push_screen(CockpitScreen(helm, start=start))
+        self.push_screen(CockpitScreen(helm))
 
     def open_draft(self, helm: Helm, edits: Edits) -> None:
         """Open a new draft from a run's recipe, its waiting edits and some more."""

@@ -45,7 +45,7 @@ class Helm:
         self._base: Recipe | None = None
         self.watched = False
         """The run is a loop of the user's own: it has no recipe, and its remedies are advice."""
-        self._ways: dict[tuple[Remedy, bool], Way] = {}
+        self._ways: dict[tuple[Remedy, bool, bool], Way] = {}
         self._unread = False
         self.looks = 0
         """Looks at the sealed test set so far."""
@@ -105,17 +105,18 @@ class Helm:
             return False
         self._key = key
         self._read_edits()
-        found = findings(history, lambda remedy: self.way(remedy, live=state in LIVE))
+        found = findings(history, lambda remedy, refuge: self._way(remedy, state in LIVE, refuge))
         self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log, found)
         return True
 
-    def way(self, remedy: Remedy, *, live: bool) -> Way:
-        """How a remedy would be applied now."""
+    def _way(self, remedy: Remedy, live: bool, refuge: bool) -> Way:
+        """How a remedy would be applied now; finding out takes reading the recipe anew, so it is done once."""
         if self._unread:
             return Way.UNKNOWN
-        if (remedy, live) not in self._ways:
-            self._ways[remedy, live] = way_of(remedy, self.now, live=live, watched=self.watched)
-        return self._ways[remedy, live]
+        if (remedy, live, refuge) not in self._ways:
+            found = way_of(remedy, self.now, live=live, watched=self.watched, refuge=refuge)
+            self._ways[remedy, live, refuge] = found
+        return self._ways[remedy, live, refuge]
 
     def _read_edits(self) -> None:
         """Bring the two recipes up to the edits recorded so far."""

@@ -7,14 +7,15 @@ from typing import Any
 from cockpit.runs.calendar import Calendar
 from cockpit.runs.events import Flagged, Remedied, Remedy
 from cockpit.runs.history import History
+from cockpit.runs.remedies import snoozed
 from cockpit.ui.format import epochs
-from cockpit.ui.model.ways import Way
+from cockpit.ui.model.ways import Way, refuge_of
 from cockpit.ui.model.words import SEVERITIES, Word, clean, evidence
 
 RANK = {"critical": 0, "warning": 1, "info": 2}
 OFF = ("off", "false", "no", "null")
 SILENCED = "silenced"
-HOW = {"live": "live", "rollback": "from the checkpoint of that step", "fork": "in a new run"}
+HOW = {"live": "live", "rollback": "back at the healthy checkpoint of that step", "fork": "in a new run"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
     ways: tuple[Way, ...] = ()
     """How each remedy would be applied."""
+    refuge: str = ""
+    """The checkpoint to which a remedy would go back."""
     cleared: str = ""
     """When it cleared; empty while it stands."""
     aside: str = ""
@@ -45,15 +48,19 @@ class Finding:
         return not self.cleared and not self.aside
 
 
-def findings(history: History, way: Callable[[Remedy], Way] = lambda _: Way.UNKNOWN) -> tuple[Finding, ...]:
+Ways = Callable[[Remedy, bool], Way]
+"""How a remedy would be applied, where there is a healthy checkpoint to go back to and where there is none."""
+
+
+def findings(history: History, way: Ways = lambda *_: Way.UNKNOWN) -> tuple[Finding, ...]:
     """Those that stand, worst first, then those put aside, then those that cleared or were cured."""
     done: dict[str, list[Remedied]] = {}
     for remedied in history.remedied:
         done.setdefault(remedied.id, []).append(remedied)
     aside = {flag: word for flag in history.active if (word := set_aside(history, flag))}
     standing = sorted(history.active.values(), key=lambda found: (found.id in aside, RANK.get(found.severity, 3), found.step))
-    listed = [_finding(found, way, aside=aside.get(found.id, "")) for found in standing]
-    listed += [_finding(found, way, cleared=f"cleared at step {step:,}") for found, step in _cleared(history)]
+    listed = [_standing(found, history, way, aside.get(found.id, "")) for found in standing]
+    listed += [replace(_finding(found), cleared=f"cleared at step {step:,}") for found, step in _cleared(history)]
     names = {found.id for found in listed}
     # A run that went back to before the illness has forgotten the finding, not what was done.
     listed += [Finding(flag, SEVERITIES["info"], cleared="remedied") for flag in map(clean, done) if flag not in names]
@@ -65,8 +72,7 @@ def set_aside(history: History, flag: str) -> str:
     said = [edit.new.lower() for edit in history.edits if edit.path == f"flags.{flag}"]
     if said and said[-1] in OFF:
         return SILENCED
-    until = history.snoozed.get(flag, 0)
-    return f"snoozed until epoch {epochs(_epoch(history, until))}" if until > history.step else ""
+    return f"snoozed until epoch {epochs(_epoch(history, history.snoozed[flag]))}" if snoozed(history, flag) else ""
 
 
 def pauses(history: History, flag: str) -> bool:
@@ -98,8 +104,18 @@ def _cleared(history: History) -> list[tuple[Flagged, int]]:
     return [found for flag, found in gone.items() if flag not in history.active]
 
 
-def _finding(found: Flagged, way: Callable[[Remedy], Way], *, cleared: str = "", aside: str = "") -> Finding:
-    remedies = () if cleared else found.remedies
+def _standing(found: Flagged, history: History, way: Ways, aside: str) -> Finding:
+    refuge = refuge_of(history, found)
+    return replace(
+        _finding(found),
+        aside=aside,
+        remedies=found.remedies,
+        ways=tuple(way(remedy, refuge is not None) for remedy in found.remedies),
+        refuge=f"step {refuge.step:,} (epoch {epochs(_epoch(history, refuge.step))})" if refuge else "",
+    )
+
+
+def _finding(found: Flagged) -> Finding:
     return Finding(
         id=clean(found.id),
         severity=SEVERITIES.get(found.severity, SEVERITIES["info"]),
@@ -107,10 +123,6 @@ def _finding(found: Flagged, way: Callable[[Remedy], Way], *, cleared: str = "",
         headline=clean(found.headline),
         why=clean(found.why),
         evidence=tuple((clean(key).replace("_", " "), evidence(item)) for key, item in found.evidence.items()),
-        remedies=remedies,
-        ways=tuple(way(remedy) for remedy in remedies),
-        cleared=cleared,
-        aside=aside,
     )
 
 

@@ -101,6 +101,10 @@ def _reason(state: str, history: History, log: Sequence[str]) -> str:
     last = clean(log[-1]) if log else ""
     if state in ("new", "starting"):
         return "importing torch, reading the data"
+    if state == "paused":
+        # A flag that pauses the run says so in a note; a pause by key has no reason to give.
+        why = [note.text for note in history.notes if note.text.startswith("paused by") and note.step >= history.step]
+        return f"{clean(why[-1])} · space goes on" if why else ""
     if state == "lost":
         words = "its host is gone without a word: killed, out of memory, or the machine went down"
         return f"{words}. Last line of host.log: {last}" if last else words

@@ -74,5 +74,5 @@ def _ways(found: Finding) -> list[Content]:
         key = f"{number}" if number <= KEYED else " "
         lines.append(Content.assemble((f"  {key} ", "bold $accent"), clean(remedy.label)))
         lines += [Content.styled(f"    {order}", DIM) for order in orders(remedy)]
-        lines.append(Content.styled(f"    {way.sentence}", f"italic {DIM}"))
+        lines.append(Content.styled(f"    {way.sentence(found.refuge)}", f"italic {DIM}"))
     return lines

@@ -25,7 +25,7 @@ class FlagsPane(Pane):
         Binding("1", "remedy(1)", "Remedy", key_display="1-4", tooltip="Show what a remedy would do, then do it"),
         *(Binding(str(number), f"remedy({number})", show=False) for number in range(2, KEYED + 1)),
         Binding("enter,i", "card", "Explain", key_display="i", tooltip="The finding in full, and what its flag looks for"),
-        Binding("z", "snooze", "Snooze", tooltip="I have seen it: do not count this finding for 5 epochs; again: wake it"),
+        Binding("z", "snooze", "Snooze", tooltip="I have seen it: put this finding aside for 5 epochs"),
         Binding("x", "silence", "Silence", tooltip="Switch this flag off; again: switch it on"),
         Binding("h", "hold", "Pause next time", show=False, tooltip="Pause the run when this flag rises again; again: do not"),
     ]

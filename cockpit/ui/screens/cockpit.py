@@ -64,9 +64,9 @@ class CockpitScreen(Orders):
         Binding("v", "vault", "Vault", show=False, tooltip="Score the sealed test set, once you are done choosing"),
     ]
 
-    def __init__(self, helm: Helm, *, start: bool = False) -> None:
+    def __init__(self, helm: Helm) -> None:
         super().__init__()
-        self.helm, self._start_at_once = helm, start
+        self.helm = helm
         self._page, self._plot, self._hurry = "plots", 0, HURRY
 
     def compose(self) -> ComposeResult:
@@ -93,7 +93,7 @@ class CockpitScreen(Orders):
         self._arrange()
         self._tick()
         self.query_one(LossPane).focus()
-        self.call_after_refresh(self.action_start if self._start_at_once else self.look)
+        self.call_after_refresh(self.look)
 
     def _tick(self) -> None:
         """Look for news: soon after an order, else at a calm pace that never takes more than a fifth of the time."""

@@ -10,8 +10,10 @@ from textual.screen import Screen
 
 from cockpit import catalog
 from cockpit.cards import Knob
+from cockpit.runs.directory import RunError, find
 from cockpit.runs.events import Commanded, Edited, Ended, Flagged, Remedied, Snoozed
-from cockpit.ui.helm import Edits, Helm, Refusal, draft_of, open_vault
+from cockpit.runs.history import History
+from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
 from cockpit.ui.model.card_curve import drawing
 from cockpit.ui.model.findings import HOW, SILENCED, Finding, set_aside
 from cockpit.ui.model.tricks import TrickRow
@@ -40,8 +42,6 @@ class Orders(Screen[None]):
 
     app: CockpitApp
     helm: Helm
-    successor: Helm | None = None
-    """A draft that starts once this run has stopped for it."""
 
     def look(self) -> None:
         """Draw at once what an order changed."""
@@ -60,7 +60,8 @@ class Orders(Screen[None]):
             elif isinstance(event, Snoozed):
                 self.say(f"{event.id}: {self._aside(event.id) or 'awake again'}")
             elif isinstance(event, Remedied):
-                self.say(f"{event.id}: {event.label}, {HOW.get(event.how, event.how)}")
+                self.say(f"{event.id}: {event.label}, {HOW.get(event.how, event.how)} {event.run}")
+                self._follow(event.run)
             elif isinstance(event, Commanded) and not (event.ok and event.verb in ("edit", "snooze", "remedy")):
                 done = event.detail or ("done" if event.ok else "refused")
                 self.say(f"{event.verb}: {done}", "information" if event.ok else "error")
@@ -71,9 +72,14 @@ class Orders(Screen[None]):
                     f"run {STATES[event.state].word}. {event.reason}", "error" if event.state == "failed" else "information"
                 )
         self.helm.news = []
-        if self.successor and not self.helm.view.live:
-            draft, self.successor = self.successor, None
-            self.app.open_helm(draft, start=True)
+
+    def _follow(self, run_id: str) -> None:
+        """Go on to the run in which this one goes on."""
+        if run_id and self.helm.run and self.is_current:
+            try:
+                self.app.open_helm(Helm(run=find(self.helm.run.path.parent, run_id)))
+            except RunError as error:
+                self.say(str(error), "error")
 
     def _aside(self, flag: str) -> str:
         return set_aside(self.helm.reader.history, flag) if self.helm.reader else ""
@@ -149,7 +155,7 @@ class Orders(Screen[None]):
         found, number = message.finding, message.number
         way = found.ways[number - 1]
         if way is Way.ADVICE:
-            self.say(f"{found.remedies[number - 1].label}: {way.sentence}")
+            self.say(f"{found.remedies[number - 1].label}: {way.sentence()}")
             return
         self.app.push_screen(questions.remedy(found, number), lambda answer: self._remedy(found, number) if answer else None)
 
@@ -157,38 +163,35 @@ class Orders(Screen[None]):
         remedy, way = found.remedies[number - 1], found.ways[number - 1]
         if way is Way.DRAFT:
             self.app.open_draft(self.helm, remedy.edits)
-        elif way is Way.FORK:
-            self._start_anew(remedy.edits)
-        elif way is Way.COMMAND:
-            self.order(remedy.verb)
+        elif self.helm.watched:  # it knows commands and its optimizer's numbers, and no recipe to remedy
+            self.order(remedy.verb) if way is Way.COMMAND else self.edit(remedy.edits)
         else:
             self.order("remedy", flag=found.id, number=str(number), by="user")
 
-    def _start_anew(self, edits: Edits) -> None:
-        """Stop the run with a checkpoint; once it has ended, a new one starts with the edits."""
-        try:
-            self.successor = draft_of(self.helm, edits)
-        except Refusal as error:
-            self.say(str(error), "error")
-            return
-        self.say("stopping with a checkpoint; then the new run starts")
-        self.order("stop")
-
     def on_flags_pane_asked(self, message: FlagsPane.Asked) -> None:
         """Explain a finding, put it aside, or let its flag pause the run."""
-        found = message.finding
+        found, live = message.finding, self.helm.view.live
         if message.want == "card":
             card = catalog.flags().get(found.id)
             self.app.push_screen(Reading(f"flag · {found.id}", full_finding(found, card)))
         elif message.want == "snooze":
-            if not self.helm.view.live:
-                self.say("the run has ended: there is nothing to snooze")
-                return
-            self.order("snooze", flag=found.id, epochs="0" if found.aside.startswith("snoozed") else str(SNOOZE))
+            self._snooze(found.id) if live else self.say("the run has ended: there is nothing to snooze")
         elif message.want == "silence":
-            self.edit([(f"flags.{found.id}", "on" if found.aside == SILENCED else "off")])
+            self._set_flag(found.id, "", "on" if found.aside == SILENCED else "off")
         else:
-            self.edit([(f"flags.{found.id}.then", "note" if found.pauses else "pause")])
+            self._set_flag(found.id, ".then", "note" if found.pauses else "pause")
+
+    def _set_flag(self, flag: str, knob: str, value: str) -> None:
+        if self.helm.watched:
+            said = {flag: {"then": value} if knob else value == "on"}
+            self.say(f"a loop of your own: say so in your script, watch(..., flags={said})")
+        else:
+            self.edit([(f"flags.{flag}{knob}", value)])
+
+    def _snooze(self, flag: str) -> None:
+        history = self.helm.reader.history if self.helm.reader else History()
+        length = history.started.steps_per_epoch if history.started else 0
+        self.order("snooze", flag=flag, epochs=str(SNOOZE), until=str(history.step + SNOOZE * length))
 
     def action_start(self) -> None:
         """Start the run, after asking where it would run code of the recipe's."""
