@@ -16,8 +16,8 @@ class DataError(Exception):
 class Images:
     """Images with their classes."""
 
-    pixels: NDArray[np.uint8]
-    """(N, C, H, W)"""
+    pixels: NDArray[np.uint8 | np.float32]
+    """(N, C, H, W); bytes, or floats where the source holds values of its own."""
     labels: NDArray[np.int64]
     """(N,)"""
 

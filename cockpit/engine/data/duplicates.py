@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from cockpit.engine.data.vault import Vault
 
 
-def digests(pixels: NDArray[np.uint8]) -> list[bytes]:
+def digests(pixels: NDArray[np.uint8 | np.float32]) -> list[bytes]:
     """A hash of each image, (N, ...) of one shape."""
-    rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
+    rows = np.ascontiguousarray(pixels)
+    return [hashlib.blake2b(row.ravel().data, digest_size=16).digest() for row in rows]
 
 
 def count_duplicates(train: "Images", val: "Images", vault: "Vault") -> dict[str, int]:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 CHUNK = 1 << 20
 """Pixels counted at once; the counting makes eight bytes of each."""
+FLAT = 1e-6
+"""A channel of floats that spreads by less than this share of its size is constant: float32 knows no finer."""
 
 
 class Statistics(NamedTuple):
@@ -16,20 +18,32 @@ class Statistics(NamedTuple):
     std: tuple[float, ...]
     """1 for a channel that is constant, so that it is only centred."""
     constant: tuple[int, ...]
-    """Channels whose standard deviation is below one level of the pixels."""
+    """Channels whose standard deviation is below one level of the bytes, or next to nothing among floats."""
 
 
-def statistics(pixels: NDArray[np.uint8], scale: float) -> Statistics:
-    """pixels: (N, C, H, W); a pixel times `scale` lies in [0, 1]. From whole-number counts of the 256 levels."""
-    mean, std = zip(*(_moments(_levels(pixels[:, channel])) for channel in range(pixels.shape[1])), strict=True)
+def statistics(pixels: NDArray[np.uint8 | np.float32], scale: float) -> Statistics:
+    """pixels: (N, C, H, W), to be multiplied by `scale`. Of bytes, from whole-number counts of the 256 levels."""
+    if pixels.dtype == np.uint8:
+        measured = [(*_moments(_levels(pixels[:, channel])), 1.0) for channel in range(pixels.shape[1])]
+    else:
+        measured = [_of_floats(pixels[:, channel]) for channel in range(pixels.shape[1])]
     return Statistics(
-        mean=tuple(value * scale for value in mean),
-        std=tuple(value * scale if value >= 1 else 1.0 for value in std),
-        constant=tuple(channel for channel, value in enumerate(std) if value < 1),
+        mean=tuple(mean * scale for mean, _, _ in measured),
+        std=tuple(std * scale if std >= least else 1.0 for _, std, least in measured),
+        constant=tuple(channel for channel, (_, std, least) in enumerate(measured) if std < least),
     )
 
 
-def _levels(plane: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _of_floats(plane: NDArray[np.uint8 | np.float32]) -> tuple[float, float, float]:
+    """(mean, standard deviation, the least deviation that is one) of the finite values."""
+    known = plane[np.isfinite(plane)]
+    if not known.size:
+        return 0.0, 0.0, 1.0
+    size = float(np.abs(known).max())
+    return float(known.mean(dtype=np.float64)), float(known.std(dtype=np.float64)), FLAT * size or 1.0
+
+
+def _levels(plane: NDArray[np.uint8 | np.float32]) -> NDArray[np.int64]:
     """How often each level occurs in (N, H, W)."""
     images = max(1, CHUNK // plane[0].size)
     counts = np.zeros(256, np.int64)
