@@ -328,8 +328,9 @@ class TestWastedCompute:
         assert worst("wasted_compute", made(lr=back, **self.PLATEAU)) == ""
 
     def test_a_short_schedule_that_was_long_enough(self) -> None:
-        assert worst("wasted_compute", made(lr=self.died(100), evaluations={"train_accuracy": 0.9})) == ""
-        assert worst("wasted_compute", made(lr=self.died(100), loss=[[1, 2.3], [100, 0.1], [400, 0.1]])) == ""
+        falls = {"val_loss": [[1, 2.0], [20, 0.5]]}
+        assert worst("wasted_compute", made(lr=self.died(100), evaluations=falls | {"train_accuracy": 0.9})) == ""
+        assert worst("wasted_compute", made(lr=self.died(100), loss=[[1, 2.3], [100, 0.1]], evaluations=falls)) == ""
 
     def test_a_rate_that_is_zero_on_purpose_or_unknown(self) -> None:
         assert worst("wasted_compute", made(lr=0.0, **self.PLATEAU)) == ""

@@ -41,6 +41,13 @@ class NotLearning(Flag):
         "exploding_gradient",
         "vanishing_gradient",
         "bad_initial_loss",
+        "frozen_parameters",
+        "input_scale",
+        "lr_too_high",
+        "lr_too_low",
+        "output_loss_mismatch",
+        "symmetric_init",
+        "wasted_compute",
     )
 
     steps: int = knob(200, low=20, high=1_000_000, help="steps before it judges; in short runs a quarter of the run")

@@ -8,10 +8,12 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._curves import lr_curve, phase, to_learn
-from cockpit.flags._shared import accuracy_error, has, last_losses, learned, planned, trick_on
+from cockpit.flags._shared import has, last_losses, learned, planned, trick_on
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
+PATIENCE = 4
+"""Evaluations in a row that must bring nothing better, however short the run."""
 SLOWER = (
     Remedy(label="keep the rate constant", edits=(("schedule.name", "constant"),), since="start"),
     Remedy(label="let it fall along a cosine, over the whole run", edits=(("schedule.name", "cosine"),), since="start"),
@@ -66,16 +68,14 @@ class WastedCompute(Flag):
 
     def _idle(self, history: History) -> Sign | None:
         seen = history.evaluations
-        if len(seen) < 4 or not learned(history) or phase(history) == "rising":
+        if not seen or not learned(history) or phase(history) == "rising":
             return None
-        losses, scores = np.array([one.val_loss for one in seen]), np.array([one.val_accuracy for one in seen])
-        margin = accuracy_error(float(scores.max()), seen[-1].val_size)
-        known = np.isfinite(losses) & np.isfinite(scores)
-        if not known.all():
+        losses, scores = (np.array([getattr(one, name) for one in seen]) for name in ("val_loss", "val_accuracy"))
+        if not (np.isfinite(losses) & np.isfinite(scores)).all():
             return None
-        best = max(int(np.argmin(losses)), int(np.argmax(scores > scores.max() - margin)))
+        best = max(int(np.argmin(losses)), int(np.argmax(scores)))
         idle = history.step - seen[best].step
-        if idle <= self.flat * planned(history):
+        if len(seen) - best <= PATIENCE or idle <= self.flat * planned(history):
             return None
         return Sign(
             severity="info",
