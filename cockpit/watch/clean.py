@@ -31,6 +31,13 @@ class Clean:
         self.names = [layer.name for layer, _ in layers_of(settings.net)]
 
     @property
+    def x(self) -> torch.Tensor | None:
+        """The inputs, as far as they have one shape."""
+        every = [one.x for one in self.passes if one.x is not None]
+        alike = [x for x in every if x.shape[1:] == every[0].shape[1:]]
+        return torch.cat(alike) if alike else None
+
+    @property
     def noisy(self) -> bool:
         """Whether the mode of the network makes a difference."""
         net = self._settings.net

@@ -58,7 +58,8 @@ class Hooks:
         if trained:
             last = trained[-1]
             self._no = torch.zeros((), dtype=torch.bool, device=last.device)
-            self._handles.append(last.register_hook(lambda _: self._backward(last)))
+            hang: Any = last.register_hook
+            self._handles.append(hang(lambda _: self._backward(last)))
 
     def remove(self) -> None:
         """Listen no more."""

@@ -33,7 +33,10 @@ class Pass:
     def taken(self, places: Tensor) -> Pass:
         """Some of its examples."""
         size = len(self.x) if self.x is not None else 0
-        pick = lambda t: t[places.to(t.device)] if t.ndim and len(t) == size else t  # noqa: E731
+
+        def pick(tensor: Tensor) -> Tensor:
+            return tensor[places.to(tensor.device)] if tensor.ndim and len(tensor) == size else tensor
+
         args, kwargs = tree_map_only(Tensor, pick, (self.args, self.kwargs))
         return Pass(args, kwargs, None if self.targets is None else pick(self.targets))
 
@@ -50,7 +53,8 @@ def passes_of(batch: Any, device: torch.device) -> tuple[Pass, ...]:
         raise ValueError("watch: probe must have one target for each of its inputs")
     count = min(PROBE, len(whole.x))
     places = torch.linspace(0, len(whole.x) - 1, count, dtype=torch.float64).round().long()
-    return tuple(whole.taken(part) for part in places.split(PART))
+    count -= count % PART == 1 and count > 1  # batch norm can do nothing with a single example
+    return tuple(whole.taken(places[start : min(start + PART, count)]) for start in range(0, count, PART))
 
 
 def one_pass(inputs: Any, targets: Tensor | None, device: torch.device) -> Pass:

@@ -104,12 +104,8 @@ class Watched:
         """Make the run directory and listen; `with` calls it."""
         settings = self.settings
         tree = {"watched": True, "name": settings.name, **({"flags": dict(settings.flags)} if settings.flags else {})}
-        self.dir = create(
-            runs_root(settings.runs),
-            settings.name,
-            yaml.safe_dump(tree, sort_keys=False),
-            {"watched": True, "command": sys.argv},
-        )
+        recipe, launch = yaml.safe_dump(tree, sort_keys=False), {"watched": True, "command": sys.argv}
+        self.dir = create(runs_root(settings.runs), settings.name, recipe, launch)
         self._log = Logbook(self.dir)
         self._log.history.recipe = tree
         self._log.write(launched())
@@ -217,12 +213,7 @@ class Watched:
         takes = self._first.loss.takes if self._first else ""
         classed = bool(self.settings.classes)
         answers = answers_of(logits, targets, takes, classed=classed) if isinstance(logits, Tensor) else None
-        if (
-            answers is None
-            or answers.truth is None
-            or not answers.plain
-            or (takes == "values" and not classed and _real(targets))
-        ):
+        if answers is None or answers.truth is None or not answers.plain:
             nothing = loss.new_zeros(1, 2)
             return nothing, nothing
         return answers.sided.to(loss.device), answers.truth.to(loss.device)
@@ -234,7 +225,7 @@ class Watched:
         """Everything that the first events say is known: write them, and the rows that wait for them."""
         first, clean = self._first, self._clean
         assert first is not None
-        x = torch.cat([one.x for one in clean.passes if one.x is not None][:1]) if clean.passes else None
+        x = clean.x
         if first.width and any(not fits(outputs, first) for outputs, _ in self._fresh):
             self._note("what the network returns is not what the loop hands over: the probe is not used")
             clean.passes, self._fresh, self._hooks.collecting = [], [], False
@@ -308,7 +299,3 @@ def _tensor(value: Any) -> Tensor | None:
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
-
-
-def _real(targets: Tensor | None) -> bool:
-    return targets is not None and targets.is_floating_point()
