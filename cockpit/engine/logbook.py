@@ -22,7 +22,7 @@ from cockpit.runs.tables import LAYERS, STEPS, Rows, TableWriter, read_table, ro
 E = TypeVar("E", bound=ev.Event)
 
 
-class NonFiniteLossError(Exception):
+class NonFiniteLossError(FloatingPointError):
     """The loss left the numbers; the text says at which step."""
 
 

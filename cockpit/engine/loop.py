@@ -11,7 +11,6 @@ from torch import Tensor
 from cockpit.engine.control import Control, End
 from cockpit.engine.evaluation import evaluate, measure_start
 from cockpit.engine.keeper import Keeper
-from cockpit.engine.logbook import NonFiniteLossError
 from cockpit.engine.recorder import Left, Recorder
 from cockpit.engine.remedy import tell
 from cockpit.engine.repeat import Mark
@@ -34,7 +33,7 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
     while not end and job.step < job.total_steps:
         try:
             end = train_epoch(job, recorder, keeper, control)
-        except (Setback, NonFiniteLossError) as error:
+        except (Setback, FloatingPointError) as error:
             end = control.recover(error, job, recorder, keeper)
     recorder.flush()
     return end or End("finished")

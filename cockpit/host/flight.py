@@ -144,7 +144,6 @@ def expected(error: BaseException) -> str:
     from cockpit.engine.assemble import AssemblyError
     from cockpit.engine.checkpoints import CheckpointError
     from cockpit.engine.device import DeviceError
-    from cockpit.engine.logbook import NonFiniteLossError
     from cockpit.engine.reopen import ReopenError
 
     if isinstance(error, torch.OutOfMemoryError):
@@ -157,7 +156,7 @@ def expected(error: BaseException) -> str:
         | CheckpointError
         | DataError
         | DeviceError
-        | NonFiniteLossError
+        | FloatingPointError
         | RecipeError
         | ReopenError
         | Setback
