@@ -280,6 +280,43 @@ def test_stuck_units_are_told_to_use_smaller_inputs_and_weights() -> None:
     assert remedies("saturated_activation", whole)[0] == (("model.activation", "relu"), ("model.init", "he_normal"))
 
 
+# dead_relu
+
+
+def test_units_that_were_dead_before_the_first_step_were_not_killed_by_the_rate() -> None:
+    whole = run(FLAT, GUESS, dead=[0.1, 1.0, 0.2])
+    whole.recipe = {"model": {"name": "mlp", "widths": [5] * 9, "activation": "relu", "init": "he_uniform", "norm": "none"}}
+    assert remedies("dead_relu", whole)[0] == (("optimizer.lr", "0.01"),)
+    rows = blank(1, LAYERS)
+    rows["layer"], rows["dead"] = 1, 1.0
+    whole.layers = np.concatenate([rows, whole.layers])
+    leaky = (("model.activation", "leaky_relu"), ("model.init", "he_normal"))
+    assert remedies("dead_relu", whole)[0] == (*leaky, ("model.widths", "[5, 5, 5]"))
+
+
+# vanishing_gradient
+
+
+def fading(model: dict[str, Any]) -> History:
+    whole = run(FLAT, GUESS, layer_grads=[1e-8, 1e-8, 1e-1, 1e-1])
+    whole.recipe = {"model": model}
+    return whole
+
+
+def test_vanishing_gradients_are_told_what_the_network_has_not() -> None:
+    sigmoid = {"name": "layers", "layers": "c6k5 mp fc120 fc84x9", "activation": "sigmoid", "init": {"name": "he_normal"}}
+    assert remedies("vanishing_gradient", fading(sigmoid)) == [
+        (("model.activation", "relu"),),
+        (("model.activation", "tanh"), ("model.init", "glorot_uniform")),
+        (("model.layers", "c6k5 bn mp fc120 bn" + " fc84 bn" * 9),),
+        (("model.layers", "c6k5 mp fc120 fc84x3"),),
+    ]
+    relu = {"name": "layers", "layers": "c6k5 bn fc64x20", "activation": "relu", "init": {"name": "uniform"}}
+    first, second = remedies("vanishing_gradient", fading(relu))
+    assert first == (("model.init", "he_normal"), ("model.layers", "c6k5 bn fc64x3"))
+    assert second == (("model.activation", "tanh"), ("model.init", "glorot_uniform"))
+
+
 # underfitting
 
 
@@ -334,6 +371,8 @@ def decayed(lam: float, grad: float = 1.0, left: float = 1.0, optimizer: str = "
         (decayed(0.01, left=0.51), ("", 0)),
         (decayed(0.5, left=0.45), ("warning", 60)),  # both: one look
         (decayed(0.0, left=0.1), ("", 0)),
+        (decayed(0.0026, grad=1e-6), ("warning", 80)),
+        (decayed(0.0025, grad=1e-6), ("", 0)),  # no more than a tenth of the weights over the run: the gradient is dead
         (decayed(0.2, base=FALLING), ("", 0)),
         (decayed(5e-4, grad=1e-6, base={"name": "done", "loss": [[1, 2.3], [30, 0.001]]}), ("", 0)),
     ],

@@ -6,10 +6,11 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
-from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, normalise, progressing, settled
+from cockpit.flags._evaluations import layer_name, unit_rows
+from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, progressing, settled
+from cockpit.flags._stacks import fewer_layers, normed
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
-from cockpit.runs.tables import Rows
 
 
 @card(
@@ -35,7 +36,7 @@ class DeadReLU(Flag):
         seen = last_evaluation(history)
         if seen is None or not settled(history):
             return None
-        rows = _measured_at(history.layers, seen.step)
+        rows = unit_rows(history, "dead", seen.step)
         if not len(rows) or not rows["dead"].max() > self.share + 1e-6:
             return None
         worst = rows[np.argmax(rows["dead"])]
@@ -44,32 +45,30 @@ class DeadReLU(Flag):
         if progressing(history) or learned(history):
             severity = "info"
         sick = rows[rows["dead"] > self.share + 1e-6]
-        name = _name(history, int(worst["layer"]))
+        name = layer_name(history, int(worst["layer"]))
         return Sign(
             severity=severity,
             headline=f"{dead:.0%} of the units of {name} are dead" + (f", {len(sick)} layers in all" if len(sick) > 1 else ""),
             why="A dead unit passes no gradient, so no training step can wake it.",
-            evidence={_name(history, int(row["layer"])): float(row["dead"]) for row in sick[:8]},
-            remedies=_remedies(history),
+            evidence={layer_name(history, int(row["layer"])): float(row["dead"]) for row in sick[:8]},
+            remedies=_remedies(history, _born(history, self.share)),
             conclusive=severity == "critical" and (dead > 0.999 or guessing(history, seen)),
         )
 
 
-def _measured_at(layers: Rows, step: int) -> Rows:
-    """The rows of one evaluation: they end the table."""
-    tail = layers[-4096:]
-    measured: Rows = tail[(tail["step"] == step) & ~np.isnan(tail["dead"])]
-    return measured
+def _born(history: History, share: float) -> bool:
+    """Whether units of a layer were dead before the first step: then no learning rate has killed them."""
+    fresh = unit_rows(history, "dead", 0)
+    return len(fresh) > 0 and bool(fresh["dead"].max() > share)
 
 
-def _name(history: History, layer: int) -> str:
-    layers = history.started.layers if history.started else ()
-    return layers[layer].name if layer < len(layers) else f"layer {layer}"
-
-
-def _remedies(history: History) -> tuple[Remedy, ...]:
-    return (
-        change_lr(history, 0.1)
-        + choose(history, "use leaky ReLUs, started as He et al. do", activation="leaky_relu", init="he_normal")
-        + normalise(history)
-    )
+def _remedies(history: History, born: bool) -> tuple[Remedy, ...]:
+    slower = change_lr(history, 0.1)
+    leaky = choose(history, "use leaky ReLUs, started as He et al. do", activation="leaky_relu", init="he_normal")
+    fewer = fewer_layers(history)
+    if not born:
+        return slower + leaky + normed(history)
+    edits = (leaky[0].edits if leaky else ()) + fewer
+    label = "use leaky ReLUs in fewer layers, started as He et al. do" if fewer else "use leaky ReLUs, started as He et al. do"
+    both = (Remedy(label=label, edits=edits, since="start"),) if edits else ()
+    return both + normed(history) + slower

@@ -9,7 +9,17 @@ from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._brakes import decay_of, dropout_of
 from cockpit.flags._evaluations import classifies, improving, known, train_error
-from cockpit.flags._shared import accuracy_error, guessing, last_losses, learnable, learned, planned, progressing, settled
+from cockpit.flags._shared import (
+    accuracy_error,
+    base_lr,
+    guessing,
+    last_losses,
+    learnable,
+    learned,
+    planned,
+    progressing,
+    settled,
+)
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 from cockpit.runs.tables import Rows
@@ -18,6 +28,8 @@ USUAL = 5e-4
 """A coupled decay that suits most networks."""
 USUAL_APART = 0.05
 """The same where the decay is multiplied by the learning rate alone."""
+FELT = 0.1
+"""A decay that over the whole run takes a smaller share of the weights than this is to blame for nothing."""
 
 
 @card(
@@ -57,7 +69,7 @@ class OverRegularised(Flag):
         decay = decay_of(history)
         chance = history.started.chance_loss
         low = float(last_losses(history, 40).mean()) < chance - 0.5 * learnable(history)
-        if not decay.lam > 0 or low:
+        if low or not decay.lam * base_lr(history) * planned(history) > FELT + 1e-6:
             return None
         first, last = _first_and_last(history, self.looks)
         if not len(last) or not len(first):
