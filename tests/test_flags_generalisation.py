@@ -374,6 +374,9 @@ def decayed(lam: float, grad: float = 1.0, left: float = 1.0, optimizer: str = "
         (decayed(0.0026, grad=1e-6), ("warning", 80)),
         (decayed(0.0025, grad=1e-6), ("", 0)),  # no more than a tenth of the weights over the run: the gradient is dead
         (decayed(0.2, base=FALLING), ("", 0)),
+        (decayed(0.07, left=0.49, base=FALLING), ("warning", 60)),  # half of the weights in 99 steps, whatever the loss
+        (decayed(0.069, left=0.49, base=FALLING), ("", 0)),
+        (decayed(0.07, left=0.51, base=FALLING), ("", 0)),
         (decayed(5e-4, grad=1e-6, base={"name": "done", "loss": [[1, 2.3], [30, 0.001]]}), ("", 0)),
     ],
 )

@@ -28,6 +28,8 @@ USUAL = 5e-4
 """A coupled decay that suits most networks."""
 USUAL_APART = 0.05
 """The same where the decay is multiplied by the learning rate alone."""
+HALF = 100
+"""Healthy decays take thousands of steps to halve weights that no gradient moves."""
 FELT = 0.1
 """A decay that over the whole run takes a smaller share of the weights than this is to blame for nothing."""
 
@@ -60,16 +62,19 @@ class OverRegularised(Flag):
 
     def look(self, history: History) -> Sign | None:
         """Silent while the loss falls and where most is known."""
-        if history.started is None or not settled(history) or learned(history) or progressing(history):
+        if history.started is None or not settled(history) or learned(history):
             return None
-        return self._decay(history) or self._dropout(history)
+        rests = not progressing(history)
+        return self._decay(history, rests) or (self._dropout(history) if rests else None)
 
-    def _decay(self, history: History) -> Sign | None:
+    def _decay(self, history: History, rests: bool) -> Sign | None:
+        """A decay that halves the weights within HALF steps and has done so is to blame while the loss still falls, too."""
         assert history.started is not None
         decay = decay_of(history)
+        a_step = decay.lam * base_lr(history)
         chance = history.started.chance_loss
         low = float(last_losses(history, 40).mean()) < chance - 0.5 * learnable(history)
-        if low or not decay.lam * base_lr(history) * planned(history) > FELT + 1e-6:
+        if low or not a_step * planned(history) > FELT + 1e-6:
             return None
         first, last = _first_and_last(history, self.looks)
         if not len(last) or not len(first):
@@ -78,7 +83,8 @@ class OverRegularised(Flag):
         left = float(np.median(last["weight_norm"][-1] / np.maximum(first["weight_norm"][0], 1e-30)))
         pulls = decay.coupled and ratio >= self.ratio - 1e-6
         shrank = left < 1 - self.shrunk - 1e-6
-        if not (pulls or shrank):
+        fast = shrank and a_step * HALF > math.log(2)
+        if not fast and not (rests and (pulls or shrank)):
             return None
         usual = USUAL if decay.coupled else USUAL_APART
         less = f"{min(decay.lam / 100, usual):.2g}"
@@ -90,7 +96,7 @@ class OverRegularised(Flag):
             why="The weights go where the decay drives them, to 0, and not where the images would.",
             evidence={"weight decay": decay.lam, "decay over data": ratio, "norm left": left},
             remedies=(Remedy(label=f"lower the weight decay to {less}", edits=((decay.path, less),), since="before"),),
-            conclusive=pulls and shrank,
+            conclusive=fast or (pulls and shrank),
         )
 
     def _dropout(self, history: History) -> Sign | None:
