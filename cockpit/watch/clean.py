@@ -63,8 +63,10 @@ class Clean:
             net.train(mode == "train")
             for norm in batch_norms(net) if mode == "fresh" else ():
                 norm.train()
+            # What is compiled as a whole would not run the hooks.
+            call = net.forward if getattr(net, "_compiled_call_impl", None) else net
             for one in self.passes:
-                outputs = logits_in(net(*one.args, **one.kwargs))
+                outputs = logits_in(call(*one.args, **one.kwargs))
                 if outputs is not None:
                     answered.append((outputs.float(), one.targets))
         return answered, self.renumbered(unit_rows(net, activity, step))

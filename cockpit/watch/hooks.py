@@ -103,14 +103,21 @@ class Hooks:
         weights = [weight for group in self._settings.optimizer.param_groups for weight in group["params"]]
         grads = [weight.grad for weight in weights if weight.grad is not None]
         try:
-            self.norm = self._probe.before(grads or [self._no.float()])
+            self.norm = self._unscaled(self._probe.before(grads or [self._no.float()]))
         except Exception as error:
             self._lost("the gradients cannot be measured", error)
+
+    def _unscaled(self, norms: Tensor) -> Tensor:
+        """Fused optimizers are handed scaled gradients, and the scale beside them."""
+        scale = getattr(self._settings.optimizer, "grad_scale", None)
+        return norms / scale if isinstance(scale, Tensor) else norms
 
     def _after_update(self, *_: Any) -> None:
         if self._measured and self.layers is None:
             try:
                 self.layers = self._probe.after()
+                if self.layers is not None:
+                    self.layers[:, 0] = self._unscaled(self.layers[:, 0])
             except Exception as error:
                 self._lost("the updates cannot be measured", error)
         self.stepped = self.ever_stepped = self._fresh = True

@@ -33,10 +33,9 @@ class First:
     reported: float
     scored: Scored
 
-    @property
-    def classes(self) -> int:
-        """How many classes the outputs can tell apart; 0 where they are numbers."""
-        return max(2, self.width) if self.width and self.loss.takes != "values" else 0
+
+UNKNOWN = First(Loss(), 0, False, 0, math.nan, Scored())
+"""A loop of which nothing can be told."""
 
 
 def first_of(settings: Settings, reported: float, outputs: Tensor | None, targets: Tensor | None) -> First:
@@ -92,7 +91,7 @@ def equal_loss(first: First, targets: Tensor) -> float:
     size = max(2, first.width)
     if first.loss.takes in ("values", ""):
         return math.nan
-    return _constant(first, torch.full((size,), 1 / size), targets)
+    return _constant(first, torch.full((size,), 0.5 if first.loss.name.startswith("bce") else 1 / size), targets)
 
 
 def _constant(first: First, shares: Tensor, truth: Tensor) -> float:
@@ -154,10 +153,11 @@ def started(settings: Settings, first: First, prior: Prior, x: Tensor | None) ->
 
 def _data(settings: Settings, first: First, prior: Prior, x: Tensor | None) -> ev.DataFacts:
     sizes = tuple(x.shape[1:4]) if x is not None else ()
+    classes = max(2, first.width) if prior.counts or first.loss.takes not in ("values", "") else 0
     channels, height, width = (*sizes, *(1,) * (3 - len(sizes))) if sizes else (0, 0, 0)
     return ev.DataFacts(
         source="a loop of your own",
-        classes=settings.classes or tuple(str(number) for number in range(first.classes)),
+        classes=settings.classes or tuple(str(number) for number in range(classes)),
         channels=channels,
         height=height,
         width=width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from torch.optim import Optimizer
@@ -20,10 +21,11 @@ EDITABLE = {"optimizer.lr": "lr", "optimizer.weight_decay": "weight_decay"}
 class Orders:
     """Obeys in the loop's own thread."""
 
-    def __init__(self, desk: Desk, log: Logbook, optimizer: Optimizer) -> None:
+    def __init__(self, desk: Desk, log: Logbook, optimizer: Optimizer, flags: Collection[str]) -> None:
         self._desk = desk
         self._log = log
         self._optimizer = optimizer
+        self._flags = flags
         self.paused = False
         self.stop_asked = False
 
@@ -79,9 +81,11 @@ class Orders:
         return ""
 
     def _snooze(self, args: dict[str, str], step: int) -> str:
-        try:
-            name, until = args.get("flag") or args["id"], int(args["until"])
-        except (KeyError, ValueError):
-            return "a snooze says which flag, and until which step"
-        self._log.write(ev.Snoozed(step=step, id=name, until=until))
+        flag, epochs, started = args.get("flag", ""), args.get("epochs", "5"), self._log.history.started
+        if flag not in self._flags:
+            return f"{flag[:60]!r} is no flag of this run"
+        if not epochs.isdecimal() or not 0 < int(epochs) <= 100_000:
+            return f"expected a number of epochs, got {epochs[:20]!r}"
+        until = step + int(epochs) * (started.steps_per_epoch if started else 1)
+        self._log.write(ev.Snoozed(step=step, id=flag, until=until))
         return ""

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from cockpit.watch.clean import Clean
 from cockpit.watch.desk import Desk, launched
 from cockpit.watch.evaluation import Evaluator, given
 from cockpit.watch.hooks import Hooks
-from cockpit.watch.opening import First, first_of, fits, measured, prior_of, started
+from cockpit.watch.opening import UNKNOWN, First, Prior, first_of, fits, measured, prior_of, started
 from cockpit.watch.orders import Orders
 from cockpit.watch.scores import Answered
 from cockpit.watch.settings import Settings, checked, flags_of
@@ -91,6 +92,7 @@ class Watched:
         """Somebody asked the run to stop: leave the loop."""
         self._first: First | None = None
         self._begun = False
+        self._open = False
         self._closed = False
         self._losses: list[Tensor] = []
         self._targets: list[Tensor] = [one.targets for one in settings.probe if one.targets is not None]
@@ -112,9 +114,10 @@ class Watched:
         self._probe = LayerProbe([weight for _, weight in layers_of(settings.net)], settings.every, Meter(settings.device.type))
         self._hooks = Hooks(settings, self._probe, self._lost)
         self._clean = Clean(settings, self._hooks)
+        self._flags = flags_of(settings.flags)
         self._evaluator = Evaluator(settings, self._clean)
         self._desk = Desk(self.dir, lambda: self._hooks.row)
-        self._orders = Orders(self._desk, self._log, settings.optimizer)
+        self._orders = Orders(self._desk, self._log, settings.optimizer, self._flags)
         self._recorder = Recorder(self._deliver)
         self._desk.open()
         atexit.register(self._abandoned)
@@ -122,7 +125,13 @@ class Watched:
         self._hooks.hang()
         self._recorder.restart_clock()
         self._born = time.monotonic()
+        self._open = True
         return self
+
+    @property
+    def looking(self) -> bool:
+        """A pass of the watcher's own is under way."""
+        return self._open and self._hooks.own
 
     def step(self, loss: Tensor | float, logits: Tensor | None = None, targets: Tensor | None = None) -> bool:
         """Record one step of the loop, after its update. Returns False where somebody asked the run to stop.
@@ -130,6 +139,8 @@ class Watched:
         `loss`: scalar, as the loop reports it. `logits`: what the loss takes, (B, K), (B, 1) or (B,). `targets`: classes
         int (B,), or float. Blocks while the run is paused.
         """
+        if not self._used():
+            return not self.stop_asked
         self._safely("a step cannot be recorded", lambda: self._step(loss, logits, targets))
         self._safely("a command cannot be obeyed", self._obey)
         return not self.stop_asked
@@ -147,13 +158,15 @@ class Watched:
         Either the validation outputs and targets, or a loader of batches (inputs, targets), which the watcher then scores in
         evaluation mode, or numbers alone. `accuracy`: what the loop itself says, which is compared.
         """
+        if not self._used():
+            return
         self._safely("an evaluation cannot be recorded", lambda: self._evaluate(outputs, targets, loss, accuracy))
         self._safely("a command cannot be obeyed", self._obey)
         self._recorder.restart_clock()
 
     def close(self, state: str = "finished", reason: str = "") -> None:
         """Write the last word and let go; `with` calls it. `state`: finished, stopped, interrupted or failed."""
-        if self._closed:
+        if self._closed or not self._open:
             return
         self._closed = True
         atexit.unregister(self._abandoned)
@@ -163,7 +176,9 @@ class Watched:
             state, reason = "stopped", "on request"
         end = ev.Ended(step=self._hooks.row, state=state, reason=reason, epoch=self._log.history.epoch)
         self._safely("the end cannot be recorded", lambda: self._log.ended(end))
-        self._safely("the run cannot be let go", self._desk.close)
+        self._open = False
+        with suppress(OSError):
+            self._desk.close()
 
     def __enter__(self) -> Watched:
         return self.start()
@@ -177,19 +192,29 @@ class Watched:
             words = traceback.format_exception_only(error)[-1].strip()
             self.close("failed", words[:500])
 
+    def _used(self) -> bool:
+        """Whether there still is a record to write. RuntimeError before there is one."""
+        if not self._open and not self._closed:
+            raise RuntimeError("a watched run begins with `with watch(...) as run:`")
+        return self._open
+
     def _step(self, loss: Tensor | float, logits: Tensor | None, targets: Tensor | None) -> None:
         device = self.settings.device
         value = loss.detach().float() if isinstance(loss, Tensor) else torch.full((), float(loss), device=device)
         value = value.mean() if value.ndim else value
         self._losses.append(value)
         if self._first is None:
-            self._first = first_of(self.settings, float(value), _tensor(logits), _tensor(targets))
+            self._learn(float(value), logits, targets)
         if not self._begun and targets is not None and not self.settings.probe:
             self._targets.append(targets.detach().clone())
         if self._hooks.collecting:
             self._clean.collect(targets)
         if self._hooks.stepped or len(self._losses) >= self.settings.accumulate:
             self._row(logits, targets)
+
+    def _learn(self, reported: float, logits: Any, targets: Any) -> None:
+        self._first = UNKNOWN
+        self._first = first_of(self.settings, reported, _tensor(logits), _tensor(targets))
 
     def _row(self, logits: Tensor | None, targets: Tensor | None) -> None:
         """One row: of the calls since the last update."""
@@ -223,22 +248,28 @@ class Watched:
 
     def _begin(self) -> None:
         """Everything that the first events say is known: write them, and the rows that wait for them."""
-        first, clean = self._first, self._clean
-        assert first is not None
-        x = clean.x
-        if first.width and any(not fits(outputs, first) for outputs, _ in self._fresh):
-            self._note("what the network returns is not what the loop hands over: the probe is not used")
-            clean.passes, self._fresh, self._hooks.collecting = [], [], False
-        prior = prior_of(self._targets, first, classed=bool(self.settings.classes))
-        self._log.write(started(self.settings, first, prior, x))
-        self._begun, self._targets, self._desk.state = True, [], "running"
-        self._log.watch_with(flags_of(self.settings.flags).values())
-        event = measured(self.settings, first, self._fresh, x)
+        first = self._first or UNKNOWN
+        self._compare(first)
+        known = self._safely("the first batches cannot be read", lambda: self._facts(first))
+        opening, event = known or (started(self.settings, UNKNOWN, Prior(), None), None)
+        self._log.write(opening)
+        self._begun, self._targets, self._fresh, self._desk.state = True, [], [], "running"
+        self._log.watch_with(self._flags.values())
         if event:
             self._log.measured(event, self._start_rows)
-        held, self._held, self._fresh = self._held, [], []
+        held, self._held = self._held, []
         for step_rows, layer_rows in held:
             self._log.rows(step_rows, layer_rows)
+
+    def _facts(self, first: First) -> tuple[ev.Started, ev.Measured | None]:
+        prior, x = prior_of(self._targets, first, classed=bool(self.settings.classes)), self._clean.x
+        return started(self.settings, first, prior, x), measured(self.settings, first, self._fresh, x)
+
+    def _compare(self, first: First) -> None:
+        """The probe is of no use where the loop goes on with what the network returns."""
+        if first.width and any(not fits(outputs, first) for outputs, _ in self._fresh):
+            self._note("what the network returns is not what the loop hands over: the probe is not used")
+            self._clean.passes, self._fresh, self._hooks.collecting = [], [], False
 
     def _deliver(self, step_rows: Rows, layer_rows: Rows) -> None:
         if self._begun:
@@ -253,11 +284,11 @@ class Watched:
         parts = given(outputs, targets, self._clean, self.settings)
         said = (_number(loss), _number(accuracy))
         if self._first is None:
-            self._first = first_of(self.settings, said[0], *(parts[0] if parts else (None, None)))
+            self._learn(said[0], *(parts[0] if parts else (None, None)))
         if not self._begun:
             self._targets = self._targets or [truth for _, truth in parts if truth is not None]
             self._begin()
-        self._log.evaluated(*self._evaluator.evaluate(self._first, parts, said, self._hooks.row, blind=blind))
+        self._log.evaluated(*self._evaluator.evaluate(self._first or UNKNOWN, parts, said, self._hooks.row, blind=blind))
 
     def _obey(self) -> None:
         if self._desk.waiting:
