@@ -366,7 +366,7 @@ def decayed(lam: float, grad: float = 1.0, left: float = 1.0, optimizer: str = "
         (decayed(0.2), ("warning", 80)),
         (decayed(0.199), ("", 0)),
         (decayed(0.2, optimizer="adamw"), ("", 0)),
-        (decayed(0.2, optimizer="adamw", left=0.49), ("warning", 80)),
+        (decayed(0.05, optimizer="adamw", left=0.49), ("warning", 80)),
         (decayed(0.01, left=0.49), ("warning", 80)),
         (decayed(0.01, left=0.51), ("", 0)),
         (decayed(0.5, left=0.45), ("warning", 60)),  # both: one look
