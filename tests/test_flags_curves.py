@@ -311,7 +311,7 @@ class TestWastedCompute:
         (found,) = risen("wasted_compute", made(lr=self.died(30), **self.PLATEAU))
         assert found.severity == "warning" and found.step == 60 and "step 30 of 400" in found.headline
         assert [remedy.edits for remedy in found.remedies] == [
-            (("schedule.name", "constant"),), (("schedule.name", "cosine"),),
+            (("schedule.name", "cosine"),), (("schedule.name", "constant"),),
         ]  # fmt: skip
 
     def test_a_thousandth_of_the_peak_is_the_limit(self) -> None:

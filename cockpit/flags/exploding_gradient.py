@@ -1,5 +1,6 @@
 """Gradients that outgrow themselves and take the loss along."""
 
+import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -83,9 +84,9 @@ class ExplodingGradient(Flag):
 
 def _blown_up(history: History, factor: float) -> Growth | None:
     """Three of five measured steps, some time in the last two blocks, with gradient and loss out of all bounds."""
-    fresh = max(history.measured.loss if history.measured else 0.0, history.started.chance_loss if history.started else 0.0)
+    fresh = _fresh(history)
     rows = sampled(history, 20 + RECENT)
-    if not len(rows) or (rows["loss"] <= BOUND * fresh).all():
+    if not fresh > 0 or not len(rows) or (rows["loss"] <= BOUND * fresh).all():
         return None
     usual = _first(history)
     wild = (rows["grad_norm"] > factor * usual) & ~(rows["loss"] <= BOUND * fresh)
@@ -93,6 +94,16 @@ def _blown_up(history: History, factor: float) -> Growth | None:
         return None
     worst = rows[wild]
     return Growth(float(np.median(worst["grad_norm"])), usual, float(np.median(worst["loss"])), fresh, proof=True)
+
+
+def _fresh(history: History) -> float:
+    """The loss of the fresh network or of chance, whichever is larger; in a loop that tells neither, of the first step."""
+    known = [
+        history.measured.loss if history.measured else math.nan,
+        history.started.chance_loss if history.started else math.nan,
+    ]
+    known = [loss for loss in known if math.isfinite(loss)] or [float(loss) for loss in history.steps["loss"][:1]]
+    return max(known, default=math.nan)
 
 
 def _outgrown(history: History, factor: float, rise: float) -> Growth | None:
@@ -123,7 +134,7 @@ def _loss_up(history: History, rise: float) -> tuple[float, float] | None:
         return None
     means = blocks.mean(axis=1)
     before = float(np.sort(means[:-1])[(len(means) - 1) // 4])
-    if history.measured:
+    if history.measured and math.isfinite(history.measured.loss):
         before = min(before, history.measured.loss)
     by = max(rise * before, 0.1 * learnable(history)) * (1 + 1e-6)
     if not before + by < means[-1] < np.inf:

@@ -1,5 +1,6 @@
 """Losses and gradients that are no numbers."""
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +34,9 @@ class NonFinite(Flag):
     quiet: ClassVar[int] = 0
 
     gradients: int = knob(2, low=1, high=20, help="measured steps in a row with an infinite gradient")
+    lasting: int = knob(
+        10, low=0, high=1000, help="steps from the first to the last of them: a loss scaler finds its scale first"
+    )
 
     def look(self, history: History) -> Sign | None:
         """Critical as soon as it is seen; never clears."""
@@ -55,14 +59,20 @@ class NonFinite(Flag):
         lost = rows[~np.isfinite(rows["loss"])]
         if len(lost):
             return f"the training loss became {lost['loss'][0]}", int(lost["step"][0])
-        if history.evaluations and not np.isfinite(history.evaluations[-1].val_loss):
+        if _val_lost([seen.val_loss for seen in history.evaluations[-2:]]):
             return f"the validation loss became {history.evaluations[-1].val_loss}", history.evaluations[-1].step
         recent = sampled(history, self.gradients - 1 + BLOCK_OF_ROWS)
-        runs = np.convolve(np.isinf(recent["grad_norm"]), np.ones(self.gradients), "valid") if len(recent) else np.zeros(0)
-        if len(recent) >= self.gradients and runs.max() >= self.gradients:
-            end = int(np.argmax(runs)) + self.gradients - 1
-            return f"the gradient was infinite {self.gradients} measured steps in a row", int(recent["step"][end])
+        first, count = 0, 0
+        for step, norm in zip(recent["step"], recent["grad_norm"], strict=True):
+            first, count = (int(step) if not count else first, count + 1) if np.isinf(norm) else (0, 0)
+            if count >= self.gradients and step - first >= self.lasting:
+                return f"the gradient was infinite on {count} measured steps in a row", int(step)
         return None
+
+
+def _val_lost(losses: list[float]) -> bool:
+    """Whether the last validation loss is no number, where the one before was one; a loop may not tell it at all."""
+    return bool(losses) and (math.isinf(losses[-1]) or (math.isnan(losses[-1]) and math.isfinite(losses[0])))
 
 
 def _growth(norms: NDArray[np.float32]) -> float:

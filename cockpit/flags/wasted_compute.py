@@ -15,8 +15,8 @@ from cockpit.runs.history import History
 PATIENCE = 4
 """Evaluations in a row that must bring nothing better, however short the run."""
 SLOWER = (
+    Remedy(label="let the rate fall along a cosine, over the whole run", edits=(("schedule.name", "cosine"),), since="start"),
     Remedy(label="keep the rate constant", edits=(("schedule.name", "constant"),), since="start"),
-    Remedy(label="let it fall along a cosine, over the whole run", edits=(("schedule.name", "cosine"),), since="start"),
 )
 
 
