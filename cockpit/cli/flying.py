@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import cockpit.cli.forking  # noqa: F401  (adds `fork`)
 from cockpit.cli.base import (
     BadInputError,
     CodeOpt,

@@ -243,7 +243,11 @@ class Training:
         self.recipe = recipe
         self.probe.every = recipe.train.probe_every
         self._rewrap()
-        before, after = old.optimizer.options(), recipe.optimizer.options()
+        self.take_options(old)
+
+    def take_options(self, old: Recipe) -> None:
+        """Bring the optimizer's groups from the options of an older recipe to those of the one that holds."""
+        before, after = old.optimizer.options(), self.recipe.optimizer.options()
         for key in (key for key in after if after[key] != before.get(key)):
             for group in self.optimizer.param_groups:
                 if key not in group.get("pinned", ()):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cockpit.engine.keeper import Keeper
     from cockpit.engine.logbook import Logbook
     from cockpit.engine.training import Training
+    from cockpit.recipe import Recipe
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Flight:
         from cockpit.engine.loop import train
         from cockpit.engine.recorder import Recorder
 
-        recipe = loads(self.run.recipe.read_bytes(), "recipe.yaml")
+        base = recipe = loads(self.run.recipe.read_bytes(), "recipe.yaml")
         log.history.recipe = to_tree(recipe)
         self.control.auto, self.control.earlier = auto_remedy(self.run), tried(self.run)
         keeper = Keeper(log)
@@ -83,7 +84,7 @@ class Flight:
             recipe = replay_edits(recipe, log.history.edits)
         job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
         if self.resume:
-            self._restore(job, keeper)
+            self._restore(job, keeper, base)
         self.job = job
         for note in (*loaded.notes, *cautions(recipe), *job.wiring.notes, *advice(job)):
             log.write(ev.Noted(step=job.step, text=note))
@@ -106,8 +107,9 @@ class Flight:
         return f"{told(error)}; the traceback is in host.log"
 
     @staticmethod
-    def _restore(job: "Training", keeper: "Keeper") -> None:
+    def _restore(job: "Training", keeper: "Keeper", base: "Recipe") -> None:
         from cockpit.engine import checkpoints
+        from cockpit.engine.reopen import replay_edits
 
         log = keeper.logbook
         path = log.run.checkpoint("last")
@@ -116,6 +118,8 @@ class Flight:
                 state = checkpoints.load(path)
                 job.load_state_dict(state) if "optimizer" in state else job.start_from(state)
         log.rewind(job.step, path.name if path.exists() else "")
+        # The checkpoint may have been written before the edits of its step.
+        job.take_options(replay_edits(base, [change for change in log.history.edits if change.step < job.step]))
         job.evaluations = len(log.history.evaluations)
         keeper.went_back(job)
 
