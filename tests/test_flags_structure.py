@@ -169,6 +169,7 @@ SQUASHED = outputs(low=0.02, high=0.97, column_sum_error=150.2)
         ((outputs(low=-9.0, high=-0.01),), "logits", "", ""),  # log-probabilities
         ((replace(SHARES, row_sum_error=4.0, column_sum_error=1e-5),), "logits", "warning", "over the batch"),
         ((replace(SHARES, row_sum_error=4.0, column_sum_error=1.00001),), "logits", "warning", "over the batch"),
+        ((outputs(low=5e-10, high=1e-9, row_sum_error=1.0, column_sum_error=1.0),), "logits", "", ""),  # vanished
         ((outputs(), RECTIFIED), "logits", "warning", "ReLU on the logits"),
         ((outputs(), replace(RECTIFIED, samples=51)), "logits", "", ""),
         ((outputs(), replace(RECTIFIED, samples=52)), "logits", "warning", "ReLU on the logits"),
@@ -328,3 +329,41 @@ def test_class_weights_are_offered_where_the_loss_has_them() -> None:
     assert first({"name": "cross_entropy", "class_weight": "none"}) == (("loss.class_weight", "balanced"),)
     assert first({"name": "cross_entropy", "class_weight": "balanced"}) == ()
     assert first({"name": "focal"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("loss", "summed"),
+    [(128 * 2.302585 * 1.049, True), (128 * 2.302585 * 0.951, True), (128 * 2.302585 * 1.06, False), (60.0, False)],
+)
+def test_a_loss_that_is_summed_over_the_batch_is_told(loss: float, summed: bool) -> None:
+    every = found(canned(measured={"loss": loss}, loss=loss, recipe={"optimizer": {"lr": 0.128}}), "bad_initial_loss")
+    assert ("summed over the batch" in every[0].headline) is summed
+    if summed:
+        assert [remedy.edits for remedy in every[0].remedies] == [(), (("optimizer.lr", "0.001"),)]
+
+
+def test_inputs_of_another_scale_explain_a_bad_start() -> None:
+    seen = fed(PIXELS, measured={"loss": 60.0}, loss=60.0)
+    every = replay(seen, [flags()[name].cls() for name in ("bad_initial_loss", "input_scale")])
+    assert [finding.id for finding in every] == ["input_scale"]
+
+
+@pytest.mark.parametrize(
+    ("std", "kind", "first", "expected"),
+    [
+        (0.44721 * 2.99, "Linear", 5.3, "info"),
+        (0.44721 * 3.01, "Linear", 5.3, "warning"),  # of 10 inputs each
+        (0.44721 * 3.01, "Embedding", 5.3, "info"),
+        (0.44721 * 3.01, "Linear", 4.6, ""),
+        (1.0, "Linear", 2.4, ""),
+        (math.nan, "Linear", 5.3, "info"),
+    ],
+)
+def test_weights_far_above_their_scale_are_to_blame(std: float, kind: str, first: float, expected: str) -> None:
+    seen = canned(measured={"loss": first}, loss=[[1, first], [10, 2.0], [400, 0.3]])
+    assert seen.started
+    seen.started = replace(seen.started, layers=tuple(replace(layer, kind=kind) for layer in seen.started.layers))
+    seen.layers["weight_std"][seen.layers["layer"] == 2] = std
+    every = found(seen, "bad_initial_loss")
+    assert (every[-1].severity if every else "") == expected
+    assert expected != "warning" or every[-1].step == 20

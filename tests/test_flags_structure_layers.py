@@ -152,6 +152,8 @@ def test_a_layer_in_the_hands_of_another_optimizer_is_no_matter() -> None:
         ({0: [1.0] * 4, 200: [0.0, 0.0, 1.0, 1.0]}, {0: [1e-3] * 4, 200: [0.0, 0.0, 1e-3, 1e-3]}, ""),  # frozen on the way
         ({}, {0: [0.0] * 4, 9: [1e-3] * 4}, ""),  # a loss scaler finds its scale
         ({0: [0.0, 1e-9, 1e-3, 1.0]}, {0: [0.0, 1e-9, 1e-3, 1e-3]}, ""),  # vanished on its way
+        ({0: [1e-4, 1e-4, 1e-3, 1.0]}, {0: [0.0, 0.0, 1e-5, 1e-3]}, ""),  # steps lost in rounding
+        ({0: [1e-3, 1e-3, 1e-3, 1.0]}, {0: [0.0, 0.0, 1e-5, 1e-3]}, "warning"),
         ({0: [0.0, 1e-5, 1e-3, 1.0]}, {0: [0.0, 1e-9, 1e-3, 1e-3]}, "warning"),
     ],
 )

@@ -14,6 +14,8 @@ from cockpit.runs.tables import Rows
 
 UNDERFLOW = 1e-6
 """Where the smallest gradient is below this share of the largest, those of 0 have vanished: that is another illness."""
+ROUNDING = 1e-6
+"""A step that is a smaller share of the weights may be lost in rounding."""
 OPTIMIZER = Remedy(label="hand every weight to the optimizer, or set requires_grad to False where it is to stay", since="start")
 DETACHED = Remedy(label="look for detach(), no_grad() or .data between these layers and the loss", since="start")
 RATE = Remedy(label="check the learning rate of their parameter group", since="start")
@@ -55,9 +57,10 @@ class FrozenParameters(Flag):
         table = self._measured(history)
         if table is None:
             return _on_purpose(started)
-        grads, moves = table
+        grads, moves, due = table
         silent, still = (grads == 0).all(axis=0), (moves == 0).all(axis=0)
         outside = still & np.array([not layer.trained for layer in started.layers])
+        stopped = still & ~silent & (np.median(due, axis=0) > ROUNDING)
         accepted = silent & ~outside if learned(history) or _explained(history, grads) else np.zeros_like(silent)
         for sick, what, why, remedy in (
             (outside, "not in the optimizer", "What the optimizer does not hold stays as it was drawn.", OPTIMIZER),
@@ -67,14 +70,21 @@ class FrozenParameters(Flag):
                 "The loss does not reach them: nothing teaches them.",
                 DETACHED,
             ),
-            (still & ~silent, "not changed by any step", "Their gradient is there, and no step follows it.", RATE),
+            (
+                still & ~silent & (np.median(due, axis=0) > ROUNDING),
+                "not changed by any step",
+                "Their gradient is there, and no step follows it.",
+                RATE,
+            ),
         ):
             if sick.any():
                 return _sign(started, sick, f"{what} since the start", why, remedy)
         return _on_purpose(started)
 
-    def _measured(self, history: History) -> tuple[Floats, Floats] | None:
-        """(gradient norms, update ratios), each (samples, layers): of the first steps and of the last; None where few are."""
+    def _measured(self, history: History) -> tuple[Floats, Floats, Floats] | None:
+        """Gradient norms, update ratios, and those that plain SGD would make, each (samples, layers), of the first steps and of
+        the last; None where few are measured.
+        """
         count = len(history.started.layers) if history.started else 0
         if not count:
             return None
@@ -85,8 +95,11 @@ class FrozenParameters(Flag):
             return None
         both = np.concatenate([first[: self.steps], last[-self.steps :]])
         at = np.searchsorted(history.steps["step"], both["step"][:, 0]).clip(max=len(history.steps) - 1)
-        both = both[history.steps["lr"][at] > 0]
-        return (both["grad_norm"].astype(np.float64), both["update_ratio"].astype(np.float64)) if len(both) >= 5 else None
+        rates = history.steps["lr"][at].astype(np.float64)[:, None]
+        grads, moves, norms = (both[name].astype(np.float64) for name in ("grad_norm", "update_ratio", "weight_norm"))
+        on = rates[:, 0] > 0
+        due = rates * grads / np.maximum(norms, 1e-12)
+        return (grads[on], moves[on], due[on]) if np.count_nonzero(on) >= 5 else None
 
 
 def _by_step(rows: Rows, count: int) -> Rows | None:

@@ -84,15 +84,16 @@ class OutputLossMismatch(Flag):
         return self._shares_as_values(now, history) if takes == "values" else None
 
     def _shares_as_logits(self, now: Outputs) -> Fault | None:
-        if now.low < -self.error or now.width < 2:
+        if now.low < 0 or now.width < 2:
             return None
         if now.row_sum_error < self.error:
             least = math.log(math.e + now.width - 1) - 1
             why = f"The loss applies a softmax of its own; of two, the loss stays above {least:.3f} and learns slowly."
             return Fault("warning", "the outputs of each image sum to 1: a softmax before a loss that has its own", why, RAW)
         # Looks are made in up to a few batches, each of which sums to 1.
-        batches = now.column_sum_error - round(now.column_sum_error)
-        if abs(batches) < self.error and now.column_sum_error < now.samples / 64 and now.high <= 1 + self.error:
+        whole = round(now.column_sum_error)
+        large = now.high >= (whole + 1) / now.samples * (1 - self.error)
+        if large and abs(now.column_sum_error - whole) < self.error and whole < now.samples / 64 and now.high <= 1 + self.error:
             why = "Each image's answer depends on its neighbours in the batch, and a large batch makes all answers small."
             return Fault("warning", "the outputs of each class sum to 1 over the batch", why, CLASSES_LAST)
         return None
