@@ -133,8 +133,15 @@ class TestLrTooHigh:
             "evaluations": None,
         }
         nan = {"loss": 1.0, "expected_loss": float("nan")}
-        grown: KNOTS = [[1, 1.0], [60, 1.0], [80, 2.0], [400, 2.0]]
-        assert worst("lr_too_high", made(loss=grown, noise=0.02, measured=nan, **unknown))
+        grown: KNOTS = [[1, 1.0], [60, 1.0], [80, 1.56], [400, 1.56]]
+        assert worst("lr_too_high", made(loss=grown, measured=nan, **unknown)) == "warning"
+        assert worst("lr_too_high", made(loss=grown, measured=nan, **unknown), grown=1.6) == ""
+        assert worst("lr_too_high", made(loss=[[1, -1.0], [400, -0.5]], measured=nan | {"loss": -1.0}, **unknown)) == ""
+        told = {
+            "started": {"chance_loss": float("nan"), "chance_accuracy": float("nan")},
+            "evaluations": {"train_accuracy": 0.5},
+        }
+        assert worst("lr_too_high", made(loss=grown, measured=nan, **told)) == "warning"
         assert worst("lr_too_high", made(loss=[[1, 1.0], [400, 0.3]], noise=0.02, measured=nan, **unknown)) == ""
 
     def test_clears_when_the_loss_comes_back(self) -> None:

@@ -70,7 +70,7 @@ def learning(history: History) -> bool:
 
 def knows(history: History) -> bool:
     """Whether the last evaluation, if it is not older than an epoch, found more than a guess; curves mislead more easily."""
-    if history.started is None or not history.evaluations:
+    if history.started is None or not history.evaluations or not math.isfinite(history.started.chance_accuracy):
         return False
     seen = history.evaluations[-1]
     fresh = history.step - seen.step <= history.started.steps_per_epoch

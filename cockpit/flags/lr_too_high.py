@@ -44,6 +44,7 @@ class LrTooHigh(Flag):
     causes: ClassVar[tuple[str, ...]] = ("input_scale", "stale_gradients", "output_loss_mismatch", "label_problem")
 
     above: float = knob(1.2, above=1, high=100, help="times the loss of knowing nothing that is too much")
+    grown: float = knob(1.5, above=1, high=100, help="the same, where only the first losses tell what knowing nothing costs")
     collapse: float = knob(0.8, above=0, below=1, help="share of that loss which a network that collapses was below")
     steps: int = knob(100, low=20, high=100_000, help="steps for which it must last; in short runs 10 %, but 40")
     leap: float = knob(0.1, above=0, high=10, help="update ratio in the first steps that is a blow-up")
@@ -72,7 +73,7 @@ class LrTooHigh(Flag):
         """A loss that rose and rose until it was no number."""
         recent = last_losses(history, 2 * EARLY)
         known = recent[: int(np.argmin(np.isfinite(recent)))]
-        limit = self.above * _base(history)
+        limit = self._limit(history)
         if np.isfinite(recent).all() or len(known) < 2 or not known[-2:].max() > max(2 * limit, known[0]):
             return None
         return Seen(f"it rose from {first_loss(history):.3g}, then left the numbers", float(known.max()), limit, hopeless=True)
@@ -80,7 +81,7 @@ class LrTooHigh(Flag):
     def _stuck(self, history: History) -> Seen | None:
         """The first steps threw the weights and the loss about, and nothing has been learned since."""
         early, recent = history.steps[:EARLY], last_losses(history, width(history))
-        limit, base = self.above * _base(history), ignorance(history)
+        limit, base = self._limit(history), ignorance(history)
         thrown = np.count_nonzero(early["update_ratio"] > self.leap * (1 + 1e-6)) >= 2 and early["loss"].max() > limit
         if not thrown or history.step < EARLY + len(recent) or not 0.97 * base < recent.mean() < math.inf:
             return None
@@ -94,8 +95,13 @@ class LrTooHigh(Flag):
     def _above(self, history: History) -> Seen | None:
         """All of the last levels are far above knowing nothing and above the start, and not on their way back."""
         recent = _levels(last_losses(history, self._lasting(history)), width(history))
-        limit = self.above * _base(history)
-        if not settled(history) or len(recent) < 2 or not limit * (1 + 1e-6) < recent.min() <= recent.max() < math.inf:
+        limit = self._limit(history)
+        if (
+            not limit > 0
+            or not settled(history)
+            or len(recent) < 2
+            or not limit * (1 + 1e-6) < recent.min() <= recent.max() < math.inf
+        ):
             return None
         if self._comes_down(history):
             return None
@@ -120,13 +126,13 @@ class LrTooHigh(Flag):
             for count in (self._lasting(history), width(history))
         )
 
+    def _limit(self, history: History) -> float:
+        """Too much: above the loss of knowing nothing, and above that of the start where it is more."""
+        known = history.started is not None and math.isfinite(history.started.chance_loss)
+        return (self.above if known else self.grown) * max(ignorance(history), first_loss(history))
+
     def _lasting(self, history: History) -> int:
         return max(2 * width(history), min(self.steps, planned(history) // 10))
-
-
-def _base(history: History) -> float:
-    """The loss of knowing nothing, or of the start where that is more."""
-    return max(ignorance(history), first_loss(history))
 
 
 def _levels(losses: Floats, size: int) -> Floats:
