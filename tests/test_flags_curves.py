@@ -137,7 +137,7 @@ class TestLrTooHigh:
         assert worst("lr_too_high", made(loss=grown, measured=nan, **unknown)) == "warning"
         assert worst("lr_too_high", made(loss=grown, measured=nan, **unknown), grown=1.6) == ""
         assert worst("lr_too_high", made(loss=[[1, -1.0], [400, -0.5]], measured=nan | {"loss": -1.0}, **unknown)) == ""
-        told = {
+        told: dict[str, Any] = {
             "started": {"chance_loss": float("nan"), "chance_accuracy": float("nan")},
             "evaluations": {"train_accuracy": 0.5},
         }
