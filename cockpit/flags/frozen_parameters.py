@@ -70,12 +70,7 @@ class FrozenParameters(Flag):
                 "The loss does not reach them: nothing teaches them.",
                 DETACHED,
             ),
-            (
-                still & ~silent & (np.median(due, axis=0) > ROUNDING),
-                "not changed by any step",
-                "Their gradient is there, and no step follows it.",
-                RATE,
-            ),
+            (stopped, "not changed by any step", "Their gradient is there, and no step follows it.", RATE),
         ):
             if sick.any():
                 return _sign(started, sick, f"{what} since the start", why, remedy)
