@@ -1,7 +1,7 @@
 """Lets the flags look at a run and turns what they see into findings: live, on resume, and in a replay, with one result.
 
-Step-driven flags look at every multiple of BLOCK steps, with the history narrowed to exactly that step; the others after
-each evaluation. So the findings depend on what was recorded and not on when the judge was called.
+Step-driven flags look every BLOCK steps, later in a run every few blocks, with the history narrowed to exactly that step; the
+others after each evaluation. So the findings depend on what was recorded and not on when the judge was called.
 """
 
 from collections import deque
@@ -16,7 +16,9 @@ from cockpit.runs.history import History
 from cockpit.runs.tables import Rows, rows_until
 
 BLOCK = 20
-"""Steps between two looks of the step-driven flags."""
+"""Steps between two looks of the step-driven flags at the start of a run ..."""
+SLOWEST = 5
+"""... and so many times as many from step 2,000 on: what happens late happens slowly, and a look is not free."""
 
 Finding = Flagged | Cleared
 
@@ -31,7 +33,7 @@ class Judge:
         self._history = history
         self._watches = [_Watch(flag) for flag in _causes_first(flags)]
         self._active: dict[str, Flagged] = {}
-        self._blocks = 0
+        self._looked = 0
         self._evaluations = 0
 
     def start(self) -> list[Finding]:
@@ -39,17 +41,17 @@ class Judge:
         return self._look(("start",), self._narrowed(0, 0))
 
     def rows(self) -> list[Finding]:
-        """Call whenever the tables grew, by however much: judges every multiple of BLOCK that has been passed."""
+        """Call whenever the tables grew, by however much: judges every step that is due and has been passed."""
         found: list[Finding] = []
         last = self._history.step
         while True:
-            block = (self._blocks + 1) * BLOCK
+            block = next_look(self._looked)
             waiting = self._history.evaluations[self._evaluations :][:1]
             if waiting and waiting[0].step < block and waiting[0].step <= last:
                 self._evaluations += 1
                 found += self._look(("evaluation",), self._narrowed(waiting[0].step, self._evaluations))
             elif block <= last:
-                self._blocks += 1
+                self._looked = block
                 found += self._look(("rows", "start"), self._narrowed(block, self._evaluations, before_evaluation=True))
             else:
                 return found
@@ -110,6 +112,11 @@ class Judge:
             layers=layers[: _without_dead(layers, step) if before_evaluation else rows_until(layers, step)],
             recipe=whole.recipe,
         )
+
+
+def next_look(step: int) -> int:
+    """The step of the look after the one at this step."""
+    return step + BLOCK * min(max(1, step // (20 * BLOCK)), SLOWEST)
 
 
 RANKS = ("", *SEVERITIES)

@@ -11,7 +11,7 @@ from flags_canned import cases, history
 from cockpit.cards import card, knob
 from cockpit.catalog import flags
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.judge import BLOCK, Finding, Judge, replay
+from cockpit.judge import BLOCK, Finding, Judge, next_look, replay
 from cockpit.runs.directory import create
 from cockpit.runs.events import Cleared, Ended, Event, Flagged, Resumed, encode
 from cockpit.runs.history import History, read_history
@@ -187,3 +187,12 @@ def test_flags_that_explain_each_other_are_refused() -> None:
 
     with pytest.raises(ValueError, match="explain each other in a circle: consequence, scripted"):
         Judge([Circular(), Consequence()], History())
+
+
+def test_looks_grow_rarer_and_stay_on_the_lattice() -> None:
+    steps = [0]
+    while steps[-1] < 5000:
+        steps.append(next_look(steps[-1]))
+    gaps = np.diff(steps)
+    assert steps[:21] == list(range(0, 401, 20)) and set(gaps[:40]) == {20} and gaps.max() == gaps[-1] == 100
+    assert (np.diff(gaps) >= 0).all() and all(step % BLOCK == 0 for step in steps)
