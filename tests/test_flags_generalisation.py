@@ -152,7 +152,7 @@ def test_equal_outputs_are_proof(spread: float, found: tuple[str, int]) -> None:
 # train_eval_gap
 
 
-def modes(train_mode: float, evaluation: float, *, loss: float = 1.0, mode_loss: float = 0.5, **more: Any) -> History:
+def modes(train_mode: float, evaluation: float, *, loss: float = 1.0, mode_loss: float = 0.4, **more: Any) -> History:
     said = {"train_accuracy": evaluation, "train_loss": loss, "train_mode_accuracy": train_mode, "train_mode_loss": mode_loss}
     return run(FALLING, said | more)
 
@@ -163,8 +163,11 @@ def modes(train_mode: float, evaluation: float, *, loss: float = 1.0, mode_loss:
         (modes(0.6, 0.3), ("warning", 140)),
         (modes(0.46, 0.3), ("warning", 140)),
         (modes(0.45, 0.3), ("", 0)),
-        (modes(0.6, 0.3, mode_loss=0.74), ("warning", 140)),
-        (modes(0.6, 0.3, mode_loss=0.75), ("", 0)),
+        (modes(0.6, 0.3, mode_loss=0.49), ("warning", 140)),
+        (modes(0.6, 0.3, mode_loss=0.5), ("", 0)),
+        (modes(0.3, 0.1, loss=24.0, mode_loss=2.0), ("warning", 80)),  # ten times chance: proof
+        (modes(0.3, 0.1, loss=23.0, mode_loss=2.0), ("warning", 140)),
+        (modes(0.3, 0.25, loss=24.0, mode_loss=2.0), ("", 0)),
         (modes(0.3, 0.6, loss=0.5, mode_loss=1.0), ("", 0)),  # dropout
         (modes(float("nan"), 0.3), ("", 0)),
         (modes(0.6, 0.3, in_training_mode=True), ("warning", 20)),
@@ -181,7 +184,7 @@ def test_running_statistics_may_lag_at_first_and_averages_always() -> None:
             "train_accuracy": [[1, 0.1], [4, 0.1], [6, 0.6]],
             "train_loss": [[1, 4.0], [4, 4.0], [6, 0.5]],
             "train_mode_accuracy": 0.6,
-            "train_mode_loss": 0.5,
+            "train_mode_loss": 0.4,
         },
     )
     assert worst("train_eval_gap", lagging) == ("", 0)

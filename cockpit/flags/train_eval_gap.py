@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._evaluations import classifies
+from cockpit.flags._evaluations import classifies, train_error
 from cockpit.flags._shared import setting, trick_on
-from cockpit.runs.events import Evaluated, Remedy
+from cockpit.runs.events import Evaluated, Remedy, Started
 from cockpit.runs.history import History
 
 CALL_EVAL = Remedy(label="call model.eval() before the validation and model.train() after it")
@@ -32,8 +32,9 @@ class TrainEvalGap(Flag):
     of_last: ClassVar[int] = 4
     causes: ClassVar[tuple[str, ...]] = ("non_finite",)
 
-    loss: float = knob(0.25, above=0, below=1, help="share of the loss in evaluation mode that is missing in training mode")
+    loss: float = knob(0.5, above=0, below=1, help="share of the loss in evaluation mode that is missing in training mode")
     accuracy: float = knob(0.15, above=0, below=1, help="accuracy in training mode above that in evaluation mode")
+    blow_up: float = knob(10.0, above=1, high=1e6, help="times the loss of training mode that is proof, twice in a row")
     steps: int = knob(100, low=1, high=1_000_000, help="steps in which running statistics may lag, ten times 1 / momentum")
 
     def look(self, history: History) -> Sign | None:
@@ -43,11 +44,10 @@ class TrainEvalGap(Flag):
         seen = history.evaluations[-1]
         if seen.in_training_mode:
             return _in_training_mode(seen)
-        if history.step < history.started.warmup_steps + self.steps or not classifies(history):
+        if not classifies(history):
             return None
-        gap = seen.train_mode_accuracy - seen.train_accuracy
-        share = (seen.train_loss - seen.train_mode_loss) / max(abs(seen.train_loss), 1e-12)
-        if not math.isfinite(gap + share) or not (gap > self.accuracy + 1e-6 and share > self.loss + 1e-6):
+        proof = all(self._blown_up(one, history.started) for one in history.evaluations[-2:]) and len(history.evaluations) > 1
+        if not proof and not self._apart(seen, history.started):
             return None
         return Sign(
             severity="warning" if seen.weights == "raw" else "info",
@@ -61,7 +61,24 @@ class TrainEvalGap(Flag):
                 "accuracy in evaluation mode": seen.train_accuracy,
             },
             remedies=_remedies(history),
+            conclusive=proof and seen.weights == "raw",
         )
+
+    def _apart(self, seen: Evaluated, started: Started) -> bool:
+        """A wide gap of the accuracies and of the losses, once running statistics have had their time."""
+        if seen.step < started.warmup_steps + self.steps:
+            return False
+        gap = seen.train_mode_accuracy - seen.train_accuracy
+        share = 1 - seen.train_mode_loss / max(seen.train_loss, 1e-12)
+        return gap > self.accuracy + 1e-6 and share > self.loss + 1e-6
+
+    def _blown_up(self, seen: Evaluated, started: Started) -> bool:
+        """A loss out of all bounds in evaluation mode alone, in half of that time."""
+        if seen.step < started.warmup_steps + self.steps // 2:
+            return False
+        gap = seen.train_mode_accuracy - seen.train_accuracy
+        bounds = self.blow_up * max(seen.train_mode_loss, started.chance_loss)
+        return gap > max(0.05, 4 * math.sqrt(2) * train_error(seen)) and seen.train_loss > bounds
 
 
 def _in_training_mode(seen: Evaluated) -> Sign:
