@@ -16,9 +16,9 @@ from cockpit.runs import directory
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.history import History, read_history
-from cockpit.runs.launch_facts import allows_code, auto_remedy, plain, tried
+from cockpit.runs.launch_facts import allows_code, plain
 from cockpit.runs.log import LineReader, LineWriter
-from cockpit.runs.remedies import tried_by
+from cockpit.runs.remedies import Tried
 from cockpit.runs.tables import LAYERS, STEPS, read_table, rows_until
 
 
@@ -41,9 +41,17 @@ def recipe_left(run: RunDir, *, waiting: bool = False) -> Recipe:
     return edited(loads(run.recipe.read_bytes(), "recipe.yaml"), made)
 
 
-def fork_anew(parent: RunDir, recipe: Recipe, *, command: Sequence[str], name: str = "") -> RunDir:
-    """A run of a changed recipe from its first step, in place of `parent`. RunError where it cannot be written."""
-    return directory.create(parent.path.parent, name or parent.name, dump(recipe), _facts(parent, 0, command))
+def fork_anew(
+    parent: RunDir, recipe: Recipe, *, command: Sequence[str], name: str = "", done: Sequence[Tried] | None = None
+) -> RunDir:
+    """A run of a changed recipe from its first step. RunError where it cannot be written.
+
+    `done`: the remedies that were applied unasked so far, where the new run is to go on applying them.
+    """
+    facts = _facts(parent, 0, command)
+    if done is not None:
+        facts |= {"auto_remedy": True, "tried": plain(done)}
+    return directory.create(parent.path.parent, name or parent.name, dump(recipe), facts)
 
 
 @dataclass(frozen=True)
@@ -100,12 +108,7 @@ def place_of(parent: RunDir, which: str) -> Place:
 
 
 def _facts(parent: RunDir, step: int, command: Sequence[str]) -> dict[str, Any]:
-    facts: dict[str, Any] = {"allow_code": allows_code(parent), "command": list(command)}
-    facts["parent"] = {"run": parent.id, "step": step}
-    if auto_remedy(parent):
-        done = [] if step else [tried_by(act) for act in read_history(parent).remedied if act.by == "auto"]
-        facts |= {"auto_remedy": True, "tried": plain((*tried(parent), *done))}
-    return facts
+    return {"allow_code": allows_code(parent), "command": list(command), "parent": {"run": parent.id, "step": step}}
 
 
 def _edits_until(parent: RunDir, place: Place) -> list[ev.Edited]:

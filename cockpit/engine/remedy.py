@@ -13,7 +13,8 @@ from cockpit.launch import edited, fork_anew
 from cockpit.recipe import Change, Recipe, changes, loads
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.remedies import Act, Way, way
+from cockpit.runs.launch_facts import auto_remedy, tried
+from cockpit.runs.remedies import Act, Tried, Way, key, tried_by, way
 
 
 class RefusedError(Exception):
@@ -81,7 +82,7 @@ def apply(act: Act, by: str, job: Training, recorder: Recorder, keeper: Keeper) 
     how = way(remedy, live, back)
     run = None
     if how == "fork":
-        run = fork_anew(keeper.logbook.run, new, command=sys.argv)
+        run = fork_anew(keeper.logbook.run, new, command=sys.argv, done=_done(act, by, keeper))
     elif how == "rollback":
         job.rewire(new)  # a trick that refuses does so before anything has happened
         go_back(job, recorder, keeper, finding.step)
@@ -92,6 +93,15 @@ def apply(act: Act, by: str, job: Training, recorder: Recorder, keeper: Keeper) 
     if how == "rollback":
         keeper.save_last(job, "rollback")
     return run
+
+
+def _done(act: Act, by: str, keeper: Keeper) -> list[Tried] | None:
+    """What was applied unasked until now, this act included; None where remedies are not applied unasked."""
+    run = keeper.logbook.run
+    if not auto_remedy(run):
+        return None
+    done = [tried_by(each) for each in keeper.logbook.history.remedied if each.by == "auto"]
+    return [*tried(run), *done, *([key(act.finding.id, act.remedy)] if by == "auto" else [])]
 
 
 def _say(act: Act, by: str, how: Way, step: int, run: RunDir | None, keeper: Keeper) -> None:
