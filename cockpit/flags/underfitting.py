@@ -20,7 +20,8 @@ from cockpit.runs.history import History
 class Underfitting(Flag):
     """Loss and scores no longer move, and the clean training images are known no better than half, as are the others.
 
-    Where the run ends first, it is a warning only if hardly anything was learned; a run that still learns gets a note.
+    Where the run ends first, it is a warning only if hardly anything was learned at a rate that had not come down; a short run
+    that went as it was planned gets a note.
     """
 
     moment: ClassVar[Moment] = "evaluation"
@@ -48,7 +49,7 @@ class Underfitting(Flag):
         ends = history.step >= started.total_steps > 0
         rests = resting(history)
         in_decay = last_lr(history) < 0.5 * highest_lr(history)
-        poor = share < self.little - 1e-6
+        poor = share < self.little - 1e-6 and not in_decay
         if not ends and (not rests or in_decay):
             return None
         return Sign(
