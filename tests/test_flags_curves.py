@@ -357,3 +357,10 @@ class TestWastedCompute:
 
     def test_a_network_that_still_learns_its_images_is_let_be(self) -> None:
         assert worst("wasted_compute", made(evaluations=self.idle(8) | {"train_accuracy": 0.6})) == ""
+
+
+@pytest.mark.parametrize(("ratio", "first"), [(1e-3, "1"), (0.9e-2, "1"), (1.1e-2, "0.01")])
+def test_not_learning_lowers_a_rate_that_moves_much(ratio: float, first: str) -> None:
+    still = made(ratio=ratio, loss=LN10, noise=0.02, evaluations=GUESS, run={"steps": 800, "steps_per_epoch": 40})
+    (found,) = risen("not_learning", still)
+    assert found.remedies[0].edits == (("optimizer.lr", first),)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._curves import ratio
 from cockpit.flags._shared import (
     base_lr,
     change_lr,
@@ -20,6 +21,9 @@ from cockpit.flags._shared import (
 )
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
+
+LARGE = -2.0
+"""Log10 of an update ratio from which on a lower rate is likelier to help than a higher one."""
 
 
 @card(
@@ -80,11 +84,11 @@ class NotLearning(Flag):
                 "clean training accuracy": seen.train_accuracy,
                 "lr": base_lr(history),
             },
-            remedies=_remedies(history, now.value > 1.1 * chance),
+            remedies=_remedies(history, now.value > 1.1 * chance or ratio(history) > LARGE),
         )
 
 
-def _remedies(history: History, above_chance: bool) -> tuple[Remedy, ...]:
+def _remedies(history: History, too_fast: bool) -> tuple[Remedy, ...]:
     lower, higher = change_lr(history, 0.1), change_lr(history, 10.0) if base_lr(history) <= 1 else ()
     sweep = Remedy(label="try learning rates a factor of 3 apart on a few hundred images, until they can be learned by heart")
-    return (lower + higher if above_chance else higher + lower) + (sweep,)
+    return (lower + higher if too_fast else higher + lower) + (sweep,)
