@@ -7,11 +7,12 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._brakes import decay_of, dropout_of
+from cockpit.flags._brakes import Decay, decay_of, dropout_of
 from cockpit.flags._evaluations import classifies, improving, known, train_error
 from cockpit.flags._shared import (
     accuracy_error,
     base_lr,
+    change_lr,
     guessing,
     last_losses,
     learnable,
@@ -86,8 +87,6 @@ class OverRegularised(Flag):
         fast = shrank and a_step * HALF > math.log(2)
         if not fast and not (rests and (pulls or shrank)):
             return None
-        usual = USUAL if decay.coupled else USUAL_APART
-        less = f"{min(decay.lam / 100, usual):.2g}"
         return Sign(
             severity="warning",
             headline=f"weight decay {decay.lam:.3g} pulls {ratio:.1f} times as hard as the data"
@@ -95,7 +94,7 @@ class OverRegularised(Flag):
             else f"weight decay {decay.lam:.3g} has shrunk the weights to {left:.0%} of their norm",
             why="The weights go where the decay drives them, to 0, and not where the images would.",
             evidence={"weight decay": decay.lam, "decay over data": ratio, "norm left": left},
-            remedies=(Remedy(label=f"lower the weight decay to {less}", edits=((decay.path, less),), since="before"),),
+            remedies=_less_decay(history, decay),
             conclusive=fast or (pulls and shrank),
         )
 
@@ -127,6 +126,17 @@ class OverRegularised(Flag):
             evidence={"dropout": drop.share, "clean training accuracy": seen.train_accuracy},
             remedies=(Remedy(label="train without dropout", edits=drop.edits, since="start"),),
         )
+
+
+def _less_decay(history: History, decay: Decay) -> tuple[Remedy, ...]:
+    """A hundredth of it, or what is usual; and the same with a third of the rate, which the shrinking kept in bounds."""
+    less = f"{min(decay.lam / 100, USUAL if decay.coupled else USUAL_APART):.2g}"
+    alone = Remedy(label=f"lower the weight decay to {less}", edits=((decay.path, less),), since="before")
+    slower = change_lr(history, 1 / 3)
+    both = tuple(
+        Remedy(label=f"{alone.label}, and {one.label}", edits=alone.edits + one.edits, since="before") for one in slower
+    )
+    return (alone, *both)
 
 
 def _first_and_last(history: History, count: int) -> tuple[Rows, Rows]:

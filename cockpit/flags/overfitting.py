@@ -36,7 +36,7 @@ class Overfitting(Flag):
     needed: ClassVar[int] = 1
     of_last: ClassVar[int] = 1
     quiet: ClassVar[int] = 4
-    causes: ClassVar[tuple[str, ...]] = ("non_finite",)
+    causes: ClassVar[tuple[str, ...]] = ("non_finite", "train_eval_gap", "labels_or_split_broken")
 
     patience: int = knob(3, low=1, high=100, help="evaluations in a row for which the validation loss must be up")
     rise: float = knob(0.05, above=0, high=10, help="share by which it must be above its best")
