@@ -2,7 +2,7 @@
 
 import math
 
-from cockpit.flags._shared import base_lr, has, setting
+from cockpit.flags._shared import base_lr, choose, has, setting
 from cockpit.runs.events import Remedy
 from cockpit.runs.facts import Inputs
 from cockpit.runs.history import History
@@ -11,8 +11,9 @@ BOUNDED = ("sigmoid", "tanh", "arctan", "softsign", "hardtanh", "hardsigmoid")
 """Activations between two limits."""
 SCALED = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "torch_default")
 """Starts whose size follows the width of the layer, by their names in the catalogue."""
-HIGH = 0.1
-"""A rate from which on inputs of another scale may ask for a tenth of it."""
+SGD = ("sgd", "momentum", "nesterov")
+"""Optimizers whose rate from HIGH on may be too much for inputs that were never at their scale, and is usual below LOW."""
+HIGH, LOW, LOW_ADAPTIVE = 0.1, 0.01, 0.001
 
 
 def standardise(history: History) -> tuple[Remedy, ...]:
@@ -25,10 +26,21 @@ def standardise(history: History) -> tuple[Remedy, ...]:
     more: tuple[tuple[str, str], ...] = ()
     if start is not None and start not in SCALED:
         more += (("model.init", start_for(history)),)
-    if lr >= HIGH and not has(history, "no_lr"):
-        more += (("optimizer.lr", f"{lr / 10:.3g}"),)
+    if lr >= HIGH and history.started and history.started.optimizer in SGD:
+        more += (("optimizer.lr", f"{min(lr / 10, HIGH):.3g}"),)
     words = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in more)
     return (first, Remedy(label=f"the same, with {words}", edits=first.edits + more, since="start")) if more else (first,)
+
+
+def usual_start(history: History) -> tuple[Remedy, ...]:
+    """Weights of a size that suits the network as remedies: alone, and with a rate that need not spare wide ones."""
+    init, lr = start_for(history), base_lr(history)
+    first = choose(history, f"start from {init} weights", init=init)
+    low = LOW if history.started and history.started.optimizer in SGD else LOW_ADAPTIVE
+    if not first or not 0 < lr < low / 2 or has(history, "no_lr"):
+        return first
+    faster = (("optimizer.lr", f"{min(10 * lr, low):.3g}"),)
+    return (*first, Remedy(label=f"the same, with lr {faster[0][1]}", edits=first[0].edits + faster, since="start"))
 
 
 def start_for(history: History) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
-from cockpit.flags._data import start_for
-from cockpit.flags._shared import change_lr, choose, last_losses, normalise
+from cockpit.flags._data import usual_start
+from cockpit.flags._shared import change_lr, last_losses, normalise
 from cockpit.runs.events import Measured, Remedy
 from cockpit.runs.history import History
 
@@ -105,8 +105,7 @@ def _summed_over(seen: Measured, history: History) -> int:
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
-    init = start_for(history)
-    return (*choose(history, f"start from {init} weights", init=init), *normalise(history), SMALL_HEAD)
+    return (*usual_start(history), *normalise(history), SMALL_HEAD)
 
 
 def _below(loss: float, chance: float) -> Sign:

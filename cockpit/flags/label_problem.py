@@ -9,8 +9,6 @@ from cockpit.flags._shared import accuracy_error, has, planned, setting
 from cockpit.runs.events import DataFacts, Remedy
 from cockpit.runs.history import History
 
-RARE = 10
-"""A class with less than one image for so many of the largest class is rare."""
 COLLECT = Remedy(label="collect more images of the rare classes, and score by balanced_accuracy or by class", since="start")
 LOADER = Remedy(
     label="look at the labels as the loader gives them, and at the order of the data before the split", since="start"
@@ -41,13 +39,10 @@ class LabelProblem(Flag):
     of_last: ClassVar[int] = 1
     quiet: ClassVar[int] = 8
 
-    uneven: float = knob(10.0, above=1, high=1e6, help="largest class over smallest that is a note")
-    entropy: float = knob(
-        0.5, above=0, below=1, help="entropy of the labels, as a share of that of even classes, that is a note"
-    )
+    uneven: float = knob(5.0, above=1, high=1e6, help="a class is rare with less than one image for so many of the largest")
     recall: float = knob(0.3, above=0, below=1, help="recall of a rare class below which it counts as not learned")
     images: int = knob(50, low=10, high=1_000_000, help="validation images of a class that make its recall worth a word")
-    patience: int = knob(3, low=2, high=1000, help="evaluations, or a tenth of the run, in which that recall did not rise")
+    patience: int = knob(3, low=2, high=1000, help="evaluations, or a fifth of the run, in which that recall did not rise")
 
     def look(self, history: History) -> Sign | None:
         """Counts the training labels; once uneven ones are found, reads the recalls as well."""
@@ -65,9 +60,8 @@ class LabelProblem(Flag):
         if max(counts) == sum(counts):
             why = "There is nothing to tell apart: the network learns to say one word."
             return Sign("critical", "all training images are of one class", why, {}, (LOADER,), conclusive=True)
-        least, shares = min(counts), [count / sum(counts) for count in counts if count]
-        evenness = -sum(share * math.log(share) for share in shares) / math.log(len(counts))
-        if max(counts) <= self.uneven * least and evenness >= self.entropy:
+        least = min(counts)
+        if least * self.uneven >= max(counts):
             return None
         missed = self._missed(history)
         if missed:
@@ -77,7 +71,7 @@ class LabelProblem(Flag):
             severity="info",
             headline=f"{least:,} training images of class {rarest}, {max(counts):,} of the largest class",
             why="Accuracy counts images, not classes: it may look good while rare classes are never found.",
-            evidence={"smallest class": least, "largest class": max(counts), "evenness": evenness},
+            evidence={"smallest class": least, "largest class": max(counts)},
             remedies=_weigh(history),
         )
 
@@ -86,30 +80,28 @@ class LabelProblem(Flag):
         assert history.started
         data, looks = history.started.data, history.evaluations
         epochs = planned(history) // max(history.started.steps_per_epoch, 1)
-        window = looks[-max(self.patience, epochs // 10) :]
-        if len(window) < max(self.patience, epochs // 10) or any(
-            len(seen.recalls) != len(data.train_counts) for seen in window
-        ):
+        window = looks[-max(self.patience, epochs // 5) :]
+        if len(window) < max(self.patience, epochs // 5) or any(len(seen.recalls) != len(data.train_counts) for seen in window):
             return []
         largest, now = max(data.train_counts), window[-1].recalls
-        frequent = [now[place] for place, count in enumerate(data.train_counts) if count * RARE >= largest]
+        frequent = [now[place] for place, count in enumerate(data.train_counts) if count * self.uneven >= largest]
         if not sum(frequent) / len(frequent) > 0.5 or len(data.val_counts) != len(now):
             return []
         found = []
         for place, (count, images) in enumerate(zip(data.train_counts, data.val_counts, strict=True)):
             every = [seen.recalls[place] for seen in window]
-            gained = every[-1] > every[0] + 2 * accuracy_error(every[0], images)
-            if count * RARE < largest and images >= self.images and max(every) < self.recall and not gained:
+            gained = every[-1] - every[0] > 2 * math.sqrt(2) * accuracy_error(max(every[0], every[-1]), images)
+            if count * self.uneven < largest and images >= self.images and max(every) < self.recall and not gained:
                 found.append(Missed(_name(data, place), every[-1], count, images))
         return sorted(found, key=lambda one: one.recall)
 
 
 def _unlearned(missed: list[Missed], history: History) -> Sign:
     worst = missed[0]
-    more = f"; {len(missed) - 1} more classes likewise" if len(missed) > 1 else ""
+    more = f", likewise {len(missed) - 1} more" if len(missed) > 1 else ""
     return Sign(
         severity="warning",
-        headline=f"class {worst.name}: {worst.recall:.0%} of {worst.val} found, from {worst.train:,} training images{more}",
+        headline=f"class {worst.name} is not learned from {worst.train:,} images: {worst.recall:.0%} of {worst.val} found{more}",
         why="The network has learned that saying this class does not pay: it is too rare to matter to the loss.",
         evidence={f"recall of {one.name}": one.recall for one in missed[:8]},
         remedies=_weigh(history),

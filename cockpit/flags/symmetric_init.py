@@ -51,7 +51,7 @@ class SymmetricInit(Flag):
         severity: Severity = "warning" if everywhere or still else "info"
         names = [name for name, one in first.items() if one and (not now or name in still)]
         when = f"are still alike after {last:,} steps" if now else "start alike"
-        many = f" and {len(names) - 1} more layers" if len(names) > 1 else ""
+        many = f" and of {len(names) - 1} more" if len(names) > 1 else ""
         return Sign(
             severity=severity,
             headline=f"all units of {names[0]}{many} {when}",
