@@ -101,7 +101,7 @@ def _unlearned(missed: list[Missed], history: History) -> Sign:
     more = f", likewise {len(missed) - 1} more" if len(missed) > 1 else ""
     return Sign(
         severity="warning",
-        headline=f"class {worst.name} is not learned from {worst.train:,} images: {worst.recall:.0%} of {worst.val} found{more}",
+        headline=f"class {worst.name} not learned from {worst.train:,} images: {worst.recall:.0%} of {worst.val} known{more}",
         why="The network has learned that saying this class does not pay: it is too rare to matter to the loss.",
         evidence={f"recall of {one.name}": one.recall for one in missed[:8]},
         remedies=_weigh(history),
