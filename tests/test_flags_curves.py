@@ -364,3 +364,15 @@ def test_not_learning_lowers_a_rate_that_moves_much(ratio: float, first: str) ->
     still = made(ratio=ratio, loss=LN10, noise=0.02, evaluations=GUESS, run={"steps": 800, "steps_per_epoch": 40})
     (found,) = risen("not_learning", still)
     assert found.remedies[0].edits == (("optimizer.lr", first),)
+
+
+@pytest.mark.parametrize(
+    ("share", "level", "largest", "says"),
+    [(1.0, 0.91, 0.5, "warning"), (1.0, 0.89, 0.5, ""), (0.98, 0.91, 0.5, ""), (1.0, 0.91, 0.61, "")],
+)
+def test_one_answer_for_all_is_no_knowledge(share: float, level: float, largest: float, says: str) -> None:
+    """As under an absolute error, where a constant earns less than the class shares."""
+    run = {"steps": 800, "steps_per_epoch": 40, "chance_accuracy": largest}
+    still = made(loss=level * LN10, run=run, evaluations={"train_accuracy": largest})
+    still.evaluations = [dataclasses.replace(seen, largest_class_share=share) for seen in still.evaluations]
+    assert worst("not_learning", still) == says

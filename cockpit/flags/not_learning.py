@@ -19,11 +19,14 @@ from cockpit.flags._shared import (
     settled,
     significantly_less,
 )
-from cockpit.runs.events import Remedy
+from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 
 LARGE = -2.0
 """Log10 of an update ratio from which on a lower rate is likelier to help than a higher one."""
+
+CONSTANT = 0.1
+"""The margin where every image gets one answer: under an absolute error a constant answer earns less than the class shares."""
 
 
 @card(
@@ -69,7 +72,8 @@ class NotLearning(Flag):
             return None
         losses = last_losses(history, min(window, 1000))
         now, chance = mean(losses), started.chance_loss
-        if now.value < chance - self.margin * learnable(history) or progressing(history):
+        margin = max(self.margin, CONSTANT) if _one_answer(seen, started.chance_accuracy) else self.margin
+        if now.value < chance - margin * learnable(history) or progressing(history):
             return None
         half = len(losses) // 2
         if significantly_less(mean(losses[half:]), mean(losses[:half]), 0.002 * learnable(history)):
@@ -86,6 +90,11 @@ class NotLearning(Flag):
             },
             remedies=_remedies(history, now.value > 1.1 * chance or ratio(history) > LARGE),
         )
+
+
+def _one_answer(seen: Evaluated, largest: float) -> bool:
+    """Whether all validation images fall into one class, and the classes are too even for that."""
+    return seen.largest_class_share > 0.99 and largest < 0.6
 
 
 def _remedies(history: History, too_fast: bool) -> tuple[Remedy, ...]:
