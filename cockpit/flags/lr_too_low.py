@@ -65,7 +65,8 @@ class LrTooLow(Flag):
         seen = largest_ratio(history)
         if not self._ready(history) or not seen > -9:
             return None
-        way, trend = 10**seen * planned(history), _trend(history)
+        way = 10**seen * planned(history)
+        trend = _trend(history, certain=way < self.way / 3)
         if not way < self.way * (1 - 1e-6) or trend is None or learned(history):
             return None
         floor = history.started.loss_floor if history.started else 0.0
@@ -87,8 +88,12 @@ class LrTooLow(Flag):
         return history.step >= started.warmup_steps + begun and not has(history, "mixes") and not has(history, "no_labels")
 
 
-def _trend(history: History) -> Trend | None:
-    """The line through the later half of the losses, as steep as its error allows; None where the loss does not fall."""
+def _trend(history: History, *, certain: bool) -> Trend | None:
+    """The line through the later half of the losses, as steep as its error allows; None where the loss does not fall.
+
+    Weights that go a third of the way that is too short already, whatever the noise: then it is enough that the loss does
+    not rise.
+    """
     started = history.started
     past = history.step - (started.warmup_steps if started else 0)
     losses = last_losses(history, min(MOST, max(past // 2, 20)))
@@ -96,7 +101,7 @@ def _trend(history: History) -> Trend | None:
         return None
     line = slope(losses)
     steep = line.value - line.error
-    if steep >= 0 or not (line.value < -3 * line.error or _clean_falls(history.evaluations)):
+    if steep >= 0 or not (certain or line.value < -3 * line.error or _clean_falls(history.evaluations)):
         return None
     now = float(losses.mean()) + steep * len(losses) / 2
     return Trend(now, now + steep * (planned(history) - history.step))

@@ -3,6 +3,8 @@
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._curves import ratio
@@ -71,6 +73,8 @@ class NotLearning(Flag):
         if not guessing(history, seen):
             return None
         losses = last_losses(history, min(window, 1000))
+        if not np.isfinite(losses).all():
+            return None
         now, chance = mean(losses), started.chance_loss
         margin = max(self.margin, CONSTANT) if _one_answer(seen, started.chance_accuracy) else self.margin
         if now.value < chance - margin * learnable(history) or progressing(history):
