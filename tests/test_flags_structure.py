@@ -9,6 +9,8 @@ from flags_canned import history
 
 from cockpit.catalog import flags
 from cockpit.judge import replay
+from cockpit.recipe import loads
+from cockpit.recipe.edits import edit
 from cockpit.runs.events import Flagged
 from cockpit.runs.facts import Inputs, Outputs
 from cockpit.runs.history import History
@@ -329,7 +331,7 @@ def test_class_weights_are_offered_where_the_loss_has_them() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "summed"),
-    [(128 * 2.302585 * 1.049, True), (128 * 2.302585 * 0.951, True), (128 * 2.302585 * 1.06, False), (60.0, False)],
+    [(128 * 2.302585 * 1.59, True), (128 * 2.302585 * 0.951, True), (128 * 2.302585 * 1.61, False), (60.0, False)],
 )
 def test_a_loss_that_is_summed_over_the_batch_is_told(loss: float, summed: bool) -> None:
     every = found(canned(measured={"loss": loss}, loss=loss, recipe={"optimizer": {"lr": 0.128}}), "bad_initial_loss")
@@ -399,3 +401,18 @@ def test_weights_of_the_right_size_bear_the_usual_rate(lr: float, optimizer: str
     first, *others = found(seen, "bad_initial_loss")[0].remedies
     assert first.edits == (("model.init", "he_normal"),)
     assert others[0].edits == ((("model.init", "he_normal"), ("optimizer.lr", second)) if second else ())
+
+
+def test_every_remedy_is_an_edit_that_the_recipe_takes() -> None:
+    recipe: dict[str, Any] = {
+        "data": {"standardise": "none"}, "model": {"init": "zeros"}, "optimizer": {"lr": 3.0},
+        "loss": {"name": "cross_entropy", "class_weight": "none"},
+    }  # fmt: skip
+    seen = fed(PIXELS, recipe=recipe)
+    assert seen.started
+    seen.started = replace(seen.started, optimizer="sgd", data=replace(seen.started.data, train_counts=UNEVEN))
+    rises = found(seen, "input_scale") + found(seen, "label_problem")
+    edits = {pair for rise in rises for remedy in rise.remedies for pair in remedy.edits}
+    assert {path for path, _ in edits} == {"data.standardise", "model.init", "optimizer.lr", "loss.class_weight"}
+    for path, value in edits:
+        edit(loads("train: {epochs: 2}"), path, value)

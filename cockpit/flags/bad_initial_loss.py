@@ -12,8 +12,8 @@ from cockpit.flags._shared import change_lr, last_losses, normalise
 from cockpit.runs.events import Measured, Remedy
 from cockpit.runs.history import History
 
-SUMMED = 0.05
-"""A first loss within this share of as many times chance as the batch has images is summed over them."""
+SUMMED = (0.95, 1.6)
+"""Fresh networks start at about so many times chance: one that is as many times above that as the batch is large is summed."""
 WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 EARLY = 20
 """The first look at measured weights: those of the first step."""
@@ -30,9 +30,9 @@ AVERAGE = Remedy(label="average the loss over the batch (reduction mean)", since
 class BadInitialLoss(Flag):
     """The loss of the fresh network is far from the loss of equal logits, and the first steps do not make up for it.
 
-    Healthy networks with He weights in the last layer start at up to five times chance and are below it within 40 steps: so
-    only what is out of all bounds is critical at once. Weights far above their scale are a warning as soon as they are
-    measured. It clears when the loss has come down to that of equal logits.
+    Healthy networks with He weights start at up to five times chance, on raw tables at a dozen times, and make up for half of
+    that within 60 steps: so only what is out of all bounds is critical at once. Weights far above their scale are a warning
+    as soon as they are measured. It clears when the loss has come down to that of equal logits.
     """
 
     moment: ClassVar[Moment] = "start"
@@ -45,8 +45,8 @@ class BadInitialLoss(Flag):
         1.0, above=0, high=100, help="a note, later a warning, when the loss is above chance by more than this share"
     )
     far_above: float = knob(3.0, above=0, high=1000, help="critical above this share, if the first steps do not make up for it")
-    out_of_bounds: float = knob(9.0, above=0, high=1e6, help="critical above this share, before the first step")
-    steps: int = knob(60, low=20, high=100_000, help="steps after the warm-up that may make up for it")
+    out_of_bounds: float = knob(30.0, above=0, high=1e6, help="critical above this share, before the first step")
+    steps: int = knob(60, low=20, high=100_000, help="steps after the warm-up that may make up for half of it")
     wide: float = knob(3.0, above=1, high=1e6, help="times He's deviation in a layer from which on the weights are to blame")
     below: float = knob(0.2, above=0, below=1, help="a note when the loss is below chance by more than this share of it")
     samples: int = knob(32, low=1, high=1_000_000, help="training images that must have been measured")
@@ -65,9 +65,9 @@ class BadInitialLoss(Flag):
         if excess <= self.above:
             return _below(seen.loss, seen.expected_loss) if excess < -self.below - 2e-6 else None
         batch = _summed_over(seen, history)
-        times = f", {batch} times as much: it is summed over the batch, not averaged" if batch else ""
+        times = f", about {batch} times as much: it looks summed over the batch" if batch else ""
         return Sign(
-            severity=self._severity(excess, wide, history),
+            severity=self._severity(seen, excess, wide, history),
             headline=f"first loss {seen.loss:.3g}, where equal logits give {seen.expected_loss:.3g}{times}",
             why="Every step is as many times too long as the batch has images."
             if batch
@@ -77,9 +77,10 @@ class BadInitialLoss(Flag):
             remedies=(AVERAGE, *change_lr(history, 1 / batch, "start")) if batch else _remedies(history),
         )
 
-    def _severity(self, excess: float, wide: float, history: History) -> Severity:
+    def _severity(self, seen: Measured, excess: float, wide: float, history: History) -> Severity:
         warm = history.started.warmup_steps if history.started else 0
-        lasting = history.step >= warm + self.steps
+        half = seen.expected_loss + (seen.loss - seen.expected_loss) / 2
+        lasting = history.step >= warm + self.steps and not float(last_losses(history, 20).mean()) < half
         if excess > self.out_of_bounds or (lasting and excess > self.far_above):
             return "critical"
         return "warning" if lasting or wide > self.wide else "info"
@@ -101,7 +102,7 @@ def _widest(history: History) -> float:
 def _summed_over(seen: Measured, history: History) -> int:
     """The images of a batch, where the loss looks like their sum; else 0."""
     batch = history.started.batch_size if history.started else 0
-    return batch if batch >= 8 and abs(seen.loss / seen.expected_loss / batch - 1) <= SUMMED else 0
+    return batch if batch >= 8 and SUMMED[0] <= seen.loss / seen.expected_loss / batch <= SUMMED[1] else 0
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
