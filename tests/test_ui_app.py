@@ -242,6 +242,9 @@ async def test_the_cursor_stays_on_its_finding_when_a_worse_one_comes(runs: Path
         ui_canned.tell(run, worse)
         await until(pilot, lambda: "2" in str(pane.border_title))
         assert pane.selected and pane.selected.id == "overfitting"
+        ui_canned.tell(run, ev.Cleared(step=2940, id="overfitting"))
+        await until(pilot, lambda: "1" in str(pane.border_title))
+        assert pane.selected and pane.selected.id == "non_finite"
 
 
 async def test_remedies_of_a_loop_of_the_users_own_are_advice(runs: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import ui_canned
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 from ui_driver import WIDE, on_screen, opened, orders, text, until
 
 from cockpit.runs import events as ev
@@ -104,3 +104,15 @@ async def test_the_summary_takes_the_height_it_needs_after_every_resize(runs: Pa
             await pilot.resize_terminal(*size)
             await pilot.pause(0.2)
         await until(pilot, lambda: box.content_size.height == len(str(box.content).splitlines()))
+
+
+@pytest.mark.parametrize(("size", "shown"), [((80, 24), True), ((40, 12), False)])
+async def test_the_ways_out_come_first_where_room_is_short(runs: Path, size: tuple[int, int], shown: bool) -> None:
+    app = opened(runs, run=ui_canned.write_run(runs))
+    async with on_screen(app, size) as pilot:
+        await pilot.press("f")
+        await until(pilot, lambda: bool(app.screen.query_one("#flags OptionList", OptionList).option_count))
+        await pilot.pause(0.1)
+        said = str(app.screen.query_one("#flags OptionList", OptionList).get_option_at_index(0).prompt)
+        assert "[4] decay the weights" in said
+        assert ("best val loss" in said) is shown

@@ -233,8 +233,9 @@ def test_a_loop_that_does_not_say_how_long_it_is(runs: Path) -> None:
 
 
 def test_a_remedy_says_what_it_will_do() -> None:
-    way = ev.Remedy(label="both", edits=(("optimizer.lr", "0.01"),), verb="checkpoint")
-    assert orders(way) == ("set optimizer.lr to 0.01", "send the run: checkpoint")
+    remedy = ev.Remedy(label="both", edits=(("optimizer.lr", "0.01"),), verb="stop")
+    assert orders(remedy, Way.DRAFT) == ("set optimizer.lr to 0.01",)
+    assert orders(remedy, way_of(remedy, None, live=True)) == ("stop the run",)  # it takes no edits any more
 
 
 def test_layers_show_their_last_measurements(runs: Path) -> None:

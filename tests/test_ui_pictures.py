@@ -61,6 +61,17 @@ def test_flags_on_a_small_screen(snap_compare: Any, runs: Path) -> None:
     assert snap_compare(app, terminal_size=SMALL, run_before=turn)
 
 
+def test_a_remedy_is_confirmed(snap_compare: Any, runs: Path) -> None:
+    done = ev.Remedied(step=1800, id="lr_too_high", label="lower the learning rate to 0.05", how="rollback")
+    app = app_on(runs, run=ui_canned.write_run(runs, more=(done, ev.Snoozed(step=2940, id="overfitting", until=3000))))
+
+    async def ask(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        await pilot.press("f", "3")
+
+    assert snap_compare(app, terminal_size=LARGE, run_before=ask)
+
+
 def test_knob_form(snap_compare: Any, runs: Path) -> None:
     app = app_on(runs, run=ui_canned.write_run(runs))
 

@@ -1,6 +1,6 @@
 """The flags pane: what stands, what the user has put aside, what cleared, what was done about it, and the ways out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +64,9 @@ def findings(history: History, way: Ways = lambda *_: Way.UNKNOWN) -> tuple[Find
     names = {found.id for found in listed}
     # A run that went back to before the illness has forgotten the finding, not what was done.
     listed += [Finding(flag, SEVERITIES["info"], cleared="remedied") for flag in map(clean, done) if flag not in names]
-    return tuple(replace(found, done=_told(done.get(found.id, ())), pauses=pauses(history, found.id)) for found in listed)
+    return tuple(
+        replace(found, done=tuple(map(told, done.get(found.id, ()))), pauses=pauses(history, found.id)) for found in listed
+    )
 
 
 def set_aside(history: History, flag: str) -> str:
@@ -126,8 +128,9 @@ def _finding(found: Flagged) -> Finding:
     )
 
 
-def _told(done: Iterable[Remedied]) -> tuple[str, ...]:
-    return tuple(f"remedied at step {each.step:,}: {clean(each.label)}, {_how(each)}" for each in done)
+def told(done: Remedied) -> str:
+    """What was done, when, and how."""
+    return f"remedied at step {done.step:,}: {clean(done.label)}, {_how(done)}"
 
 
 def _how(done: Remedied) -> str:
@@ -135,7 +138,8 @@ def _how(done: Remedied) -> str:
     return f"{how}, by --auto-remedy" if done.by == "auto" else how
 
 
-def orders(remedy: Remedy) -> tuple[str, ...]:
+def orders(remedy: Remedy, way: Way) -> tuple[str, ...]:
     """What a remedy will do, one line each."""
-    edits = tuple(f"set {clean(path)} to {clean(value)}" for path, value in remedy.edits)
-    return (*edits, f"send the run: {clean(remedy.verb)}") if remedy.verb else edits
+    if way is Way.COMMAND:
+        return (f"{clean(remedy.verb)} the run",)
+    return tuple(f"set {clean(path)} to {clean(value)}" for path, value in remedy.edits)

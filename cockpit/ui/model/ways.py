@@ -13,7 +13,7 @@ from cockpit.runs.remedies import way
 class Way(Enum):
     """What pressing a remedy's key leads to: a word or two for the list, a sentence for the question."""
 
-    COMMAND = ("", "The run finishes its step, writes a checkpoint, and ends.")
+    COMMAND = ("ends the run", "The run finishes its step, writes a checkpoint, and ends.")
     LIVE = ("at once", "The run goes on with the change from its next step.")
     ROLLBACK = (
         "goes back",
@@ -47,8 +47,8 @@ def way_of(remedy: Remedy, recipe: Recipe | None, *, live: bool, watched: bool =
 
     `recipe`: the one that holds; None: it cannot be read. `refuge`: there is a healthy checkpoint to go back to.
     """
-    if live and not remedy.edits:
-        return Way.COMMAND
+    if live and (remedy.verb == "stop" or not remedy.edits):
+        return Way.COMMAND  # a run that ends takes no edits
     if watched:
         return Way.LIVE if live and _of_the_optimizer(remedy.edits) else Way.ADVICE
     if not live:

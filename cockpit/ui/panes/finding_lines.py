@@ -14,22 +14,30 @@ KEYED = 4
 """Remedies that have a key."""
 
 
-def block(found: Finding, width: int) -> Content:
-    """A finding in a few lines; one that does not count is dim and short."""
+def block(found: Finding, width: int, *, brief: bool = False) -> Content:
+    """A finding in a few lines; one that does not count is dim and short. `brief`: what it is, and the ways out."""
     if not found.counts:
-        lines = [spread(Content.styled(f"△ {found.id}", DIM), Content.styled(found.cleared or found.aside, DIM), width)]
+        lines = [
+            spread(
+                Content.styled(f"{'△' if found.headline else '✓'} {found.id}", DIM),
+                Content.styled(found.cleared or found.aside, DIM),
+                width,
+            )
+        ]
         lines += _indented(Content.styled(found.headline, DIM), width) if found.aside else []
         return Content("\n").join([*lines, *_done(found, width)])
     sign, word, tone = found.severity
     head = Content.assemble((f"{sign} ", f"${tone}"), (found.id, f"bold ${tone}"), (f" {word}", f"${tone}"))
     lines = [spread(head, Content.styled(found.epoch, DIM), width)]
     lines += _indented(Content(found.headline), width)
-    lines += _indented(Content.styled(found.why, DIM), width) if found.why else []
-    said = " · ".join(f"{key} {item}" for key, item in found.evidence)
+    lines += _indented(Content.styled(found.why, DIM), width) if found.why and not brief else []
+    said = "" if brief else " · ".join(f"{key} {item}" for key, item in found.evidence)
     lines += _indented(Content.styled(said, DIM), width) if said else []
     for number, (remedy, way) in enumerate(zip(found.remedies[:KEYED], found.ways, strict=False), start=1):
-        label = Content.assemble(clean(remedy.label), (f" · {way.word}" if way.word else "", DIM))
-        lines += _indented(label, width, Content.styled(f"[{number}] ", "bold $accent"))
+        *label, end = _indented(Content(clean(remedy.label)), width, Content.styled(f"[{number}] ", "bold $accent"))
+        how = Content.styled(way.word, f"italic {DIM}")
+        fits = end.cell_length + 1 + how.cell_length <= width
+        lines += [*label, spread(end, how, width)] if fits else [*label, end, spread(Content(""), how, width)]
     if found.pauses:
         lines += _indented(Content.styled("the run pauses when this rises again", DIM), width, Content.styled("‖ ", "$warning"))
     return Content("\n").join([*lines, *_done(found, width)])
@@ -73,6 +81,6 @@ def _ways(found: Finding) -> list[Content]:
     for number, (remedy, way) in enumerate(zip(found.remedies, found.ways, strict=True), start=1):
         key = f"{number}" if number <= KEYED else " "
         lines.append(Content.assemble((f"  {key} ", "bold $accent"), clean(remedy.label)))
-        lines += [Content.styled(f"    {order}", DIM) for order in orders(remedy)]
+        lines += [Content.styled(f"    {order}", DIM) for order in orders(remedy, way)]
         lines.append(Content.styled(f"    {way.sentence(found.refuge)}", f"italic {DIM}"))
     return lines

@@ -13,6 +13,8 @@ from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.panes.finding_lines import KEYED, block
 
+ROOMY = 12
+"""Rows from which there is room for more than the ways out; the rest is a key away."""
 CALM = "No flag stands. Flags rise here with their evidence and ways out."
 
 
@@ -25,7 +27,9 @@ class FlagsPane(Pane):
         Binding("1", "remedy(1)", "Remedy", key_display="1-4", tooltip="Show what a remedy would do, then do it"),
         *(Binding(str(number), f"remedy({number})", show=False) for number in range(2, KEYED + 1)),
         Binding("enter,i", "card", "Explain", key_display="i", tooltip="The finding in full, and what its flag looks for"),
-        Binding("z", "snooze", "Snooze", tooltip="I have seen it: put this finding aside for 5 epochs"),
+        Binding(
+            "z", "snooze", "Snooze", tooltip="I have seen it: put this finding aside for 5 epochs, or a tenth of a long run"
+        ),
         Binding("x", "silence", "Silence", tooltip="Switch this flag off; again: switch it on"),
         Binding("h", "hold", "Pause next time", show=False, tooltip="Pause the run when this flag rises again; again: do not"),
     ]
@@ -59,7 +63,7 @@ class FlagsPane(Pane):
         return view.findings
 
     def draw(self, part: tuple[Finding, ...]) -> None:
-        """A block each; the cursor stays on its finding, so that a key never means one that has just come."""
+        """A block each. The cursor of a user at work stays on its finding: no key means one that has just come."""
         standing = sum(found.counts for found in part)
         self.border_title = self.TITLE + (f" · {standing}" if standing else "")
         self.query_one(".calm").display = not part
@@ -67,10 +71,12 @@ class FlagsPane(Pane):
         listed = self.query_one(OptionList)
         listed.display = bool(part)
         width = max(20, self.content_size.width - 2)
-        listed.set_options(Option(block(found, width)) for found in part)
+        brief = self.content_size.height < ROOMY
+        listed.set_options(Option(block(found, width, brief=brief)) for found in part)
         self._listed = part
-        ids = [found.id for found in part]
-        listed.highlighted = ids.index(selected.id) if selected and selected.id in ids else 0 if part else None
+        working = selected if self.has_focus_within else None
+        kept = (at for at, found in enumerate(part) if working and found.id == working.id and found.counts)
+        listed.highlighted = next(kept, 0) if part else None
         self.refresh_bindings()
 
     @property

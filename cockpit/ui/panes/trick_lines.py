@@ -62,7 +62,8 @@ def full_card(card: Card, row: TrickRow, drawn: str = "") -> Content:
     paragraphs = [Content.styled(clean(card.summary), "bold")]
     if card.details:
         paragraphs.append(Content(" ".join(map(clean, card.details.split("\n")))))
-    for word, text in (("When to try it", card.when), ("Beware", card.beware), ("Source", card.source)):
+    when = "When it happens" if card.kind == "flag" else "When to try it"
+    for word, text in ((when, card.when), ("Beware", card.beware), ("Source", card.source)):
         if text:
             paragraphs.append(Content.assemble((f"{word}  ", "bold $accent"), clean(text)))
     if drawn:
@@ -77,7 +78,11 @@ def full_card(card: Card, row: TrickRow, drawn: str = "") -> Content:
         paragraphs.append(Content.assemble(("Plugs in at  ", "bold $accent"), ", ".join(card.seams)))
     if card.knobs:
         paragraphs.append(Content("\n").join([Content.styled("Knobs", "bold $accent"), *(_knob(knob) for knob in card.knobs)]))
-    hold = "Changes take hold at once." if card.live else "Changes wait for the next run, except those of live knobs."
+    hold = (
+        "Changes take hold at once."
+        if card.live or card.kind == "flag"
+        else "Changes wait for the next run, except those of live knobs."
+    )
     return Content("\n\n").join([*paragraphs, Content.styled(hold, "$foreground 60%")])
 
 

@@ -15,7 +15,7 @@ from cockpit.runs.events import Commanded, Edited, Ended, Flagged, Remedied, Sno
 from cockpit.runs.history import History
 from cockpit.ui.helm import Edits, Helm, Refusal, open_vault
 from cockpit.ui.model.card_curve import drawing
-from cockpit.ui.model.findings import HOW, SILENCED, Finding, set_aside
+from cockpit.ui.model.findings import SILENCED, Finding, set_aside, told
 from cockpit.ui.model.tricks import TrickRow
 from cockpit.ui.model.ways import Way
 from cockpit.ui.model.words import STATES, clean
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from cockpit.ui.app import CockpitApp
 
 
-SNOOZE = 5
-"""Epochs for which a finding is put aside."""
+SNOOZE, SHARE = 5, 0.1
+"""Epochs for which a finding is put aside; in a long run, this share of it."""
 
 
 class Orders(Screen[None]):
@@ -60,7 +60,7 @@ class Orders(Screen[None]):
             elif isinstance(event, Snoozed):
                 self.say(f"{event.id}: {self._aside(event.id) or 'awake again'}")
             elif isinstance(event, Remedied):
-                self.say(f"{event.id}: {event.label}, {HOW.get(event.how, event.how)} {event.run}")
+                self.say(f"{event.id} {told(event)}")
                 self._follow(event.run)
             elif isinstance(event, Commanded) and not (event.ok and event.verb in ("edit", "snooze", "remedy")):
                 done = event.detail or ("done" if event.ok else "refused")
@@ -190,8 +190,9 @@ class Orders(Screen[None]):
 
     def _snooze(self, flag: str) -> None:
         history = self.helm.reader.history if self.helm.reader else History()
-        length = history.started.steps_per_epoch if history.started else 0
-        self.order("snooze", flag=flag, epochs=str(SNOOZE), until=str(history.step + SNOOZE * length))
+        length, planned = (history.started.steps_per_epoch, history.started.epochs) if history.started else (0, 0)
+        epochs = max(SNOOZE, round(SHARE * planned))
+        self.order("snooze", flag=flag, epochs=str(epochs), until=str(history.step + epochs * length))
 
     def action_start(self) -> None:
         """Start the run, after asking where it would run code of the recipe's."""

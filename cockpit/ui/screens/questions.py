@@ -55,6 +55,6 @@ def vault(looks: int) -> Ask:
 def remedy(found: Finding, number: int) -> Ask:
     """What a remedy, counted from 1, will do and what that means for the run, before it does it."""
     chosen, way = found.remedies[number - 1], found.ways[number - 1]
-    lines = [f"· {order}" for order in orders(chosen)]
+    lines = [f"· {order}" for order in orders(chosen, way)]
     text = "\n".join([f"{found.id}: {found.headline}", "", "This will", *lines, "", way.sentence(found.refuge)])
     return Ask(clean(chosen.label), text, (Answer("y", YES.get(way, "do it"), "do"), CANCEL))
