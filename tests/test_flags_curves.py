@@ -244,6 +244,11 @@ class TestUpdateRatio:
     def test_a_network_that_has_learned_rests(self) -> None:
         assert worst("update_ratio", made(ratio=1e-6, loss=0.001, evaluations={"train_accuracy": 1.0})) == ""
 
+    def test_a_loop_that_tells_no_accuracy_rests_by_its_loss(self) -> None:
+        untold = {"train_accuracy": float("nan")}
+        assert worst("update_ratio", made(ratio=1e-6, loss=0.24 * LN10, evaluations=untold)) == ""
+        assert worst("update_ratio", made(ratio=1e-6, loss=0.26 * LN10, evaluations=untold)) == "warning"
+
     def test_tail_of_a_decay_warm_up_and_no_rate(self) -> None:
         tail: KNOTS = [[1, 1e-3], [200, 1e-3], [201, 1e-6], [400, 1e-6]]
         for rates in ([[1, 0.1], [200, 0.1], [201, 0.0099], [400, 0.0]], [[1, 1e-5], [400, 0.1]]):

@@ -5,7 +5,19 @@ from typing import Literal
 
 import numpy as np
 
-from cockpit.flags._shared import Floats, Mean, guessing, last_losses, learnable, mean, planned, progressing, sampled
+from cockpit.flags._shared import (
+    LEARNED,
+    Floats,
+    Mean,
+    guessing,
+    last_losses,
+    learnable,
+    learned,
+    mean,
+    planned,
+    progressing,
+    sampled,
+)
 from cockpit.runs.history import History
 
 Phase = Literal["rising", "constant", "falling"]
@@ -66,6 +78,14 @@ def learning(history: History) -> bool:
     if math.isfinite(learnable(history)):
         return progressing(history)
     return falling(last_losses(history, max(200, planned(history) // 10)))
+
+
+def done(history: History) -> bool:
+    """Whether little is left to learn: by the clean training images, or by the loss, where a loop tells no accuracy on them."""
+    if learned(history):
+        return True
+    floor = history.started.loss_floor if history.started else 0.0
+    return float(last_losses(history, 20).mean()) - floor < (1 - LEARNED) * to_learn(history)
 
 
 def knows(history: History) -> bool:

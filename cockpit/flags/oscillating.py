@@ -7,8 +7,8 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import restarted
-from cockpit.flags._shared import Floats, accuracy_error, base_lr, change_lr, has, learned, planned, setting, switch_on
+from cockpit.flags._curves import done, restarted
+from cockpit.flags._shared import Floats, accuracy_error, base_lr, change_lr, has, planned, setting, switch_on
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 
@@ -39,6 +39,7 @@ class Oscillating(Flag):
         "labels_or_split_broken",
         "lr_too_high",
         "over_regularised",
+        "stale_gradients",
         "train_eval_gap",
     )
 
@@ -59,7 +60,7 @@ class Oscillating(Flag):
         if not (swings.mean() >= self.share and drops.sum() > 1 and around > self.noise * error):
             return None
         return Sign(
-            severity="info" if learned(history) else "warning",
+            severity="info" if done(history) else "warning",
             headline=f"val accuracy swings by {np.abs(changes).max():.1%} between evaluations, at a constant rate",
             why="The steps are as long as the valley is wide; what the run ends with is luck.",
             evidence={"standard deviation": around, "noise of the images": error, "lr": base_lr(history)},

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import learning, lr_curve, phase, ratio, wanted_ratio
-from cockpit.flags._shared import base_lr, change_lr, learned, settled
+from cockpit.flags._curves import done, learning, lr_curve, phase, ratio, wanted_ratio
+from cockpit.flags._shared import base_lr, change_lr, settled
 from cockpit.runs.history import History
 
 
@@ -46,7 +46,7 @@ class UpdateRatio(Flag):
         seen = ratio(history)
         if not settled(history) or not self._in_use(history) or not (seen > self.high or -9 < seen < self.low):
             return None
-        alive = learning(history) or learned(history)
+        alive = learning(history) or done(history)
         if alive and seen < self.low:
             return None
         wanted = wanted_ratio(history)

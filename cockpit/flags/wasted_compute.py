@@ -7,8 +7,8 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import lr_curve, phase, to_learn
-from cockpit.flags._shared import has, last_losses, learned, planned, trick_on
+from cockpit.flags._curves import done, lr_curve, phase
+from cockpit.flags._shared import has, learned, planned, trick_on
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
@@ -55,8 +55,7 @@ class WastedCompute(Flag):
         if has(history, "no_lr") or len(recent) < wait or not 0 <= float(recent.max()) < self.dead * peak * (1 - 1e-6):
             return None
         died = _last_alive(history, self.dead * peak)
-        left = float(last_losses(history, 20).mean()) - (history.started.loss_floor if history.started else 0.0)
-        if died >= self.before * planned(history) or learned(history) or not left > 0.1 * to_learn(history):
+        if died >= self.before * planned(history) or done(history):
             return None
         return Sign(
             severity="warning",
