@@ -46,6 +46,12 @@ TAKES = {
 }
 
 
+def valid(answers: Answers) -> bool:
+    """Whether every class can be the target of such outputs: on a GPU, another one would end the program."""
+    truth = answers.truth
+    return truth is None or bool((((truth >= 0) & (truth < answers.classes)) | (truth == IGNORED)).all())
+
+
 def _dense(answers: Answers) -> Tensor | None:
     """Targets as numbers for each output: (M, 1), or one-hot (M, K)."""
     if answers.targets is not None:
@@ -54,16 +60,21 @@ def _dense(answers: Answers) -> Tensor | None:
         return None
     if answers.rows.shape[1] == 1:
         return answers.truth[:, None].to(answers.rows.dtype)
+    if not valid(answers) or bool((answers.truth == IGNORED).any()):
+        return None
     return F.one_hot(answers.truth, answers.rows.shape[1]).to(answers.rows.dtype)
 
 
 def _cross_entropy(answers: Answers) -> Tensor | None:
     targets = answers.truth if answers.truth is not None else answers.targets
-    return None if targets is None or answers.rows.shape[1] < 2 else F.cross_entropy(answers.rows, targets)
+    return (
+        None if targets is None or answers.rows.shape[1] < 2 or not valid(answers) else F.cross_entropy(answers.rows, targets)
+    )
 
 
 def _nll(answers: Answers) -> Tensor | None:
-    return None if answers.truth is None or answers.rows.shape[1] < 2 else F.nll_loss(answers.rows, answers.truth)
+    unfit = answers.truth is None or answers.rows.shape[1] < 2 or not valid(answers)
+    return None if unfit or answers.truth is None else F.nll_loss(answers.rows, answers.truth)
 
 
 def _on_dense(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Answers], Tensor | None]:
@@ -119,16 +130,10 @@ class Loss:
         said = _called(self.call, outputs, targets, answers) if self.call and not risky else None
         if said is not None:
             return said / (len(answers.rows) if answers and self.summed else 1)
-        if answers is None or not self.name or not valid(answers):
+        if answers is None or not self.name:
             return math.nan
         found = MEANS[self.name](answers)
         return math.nan if found is None else float(found)
-
-
-def valid(answers: Answers) -> bool:
-    """Whether every class can be the target of such outputs: on a GPU, another one would end the program."""
-    truth = answers.truth
-    return truth is None or bool((((truth >= 0) & (truth < answers.classes)) | (truth == IGNORED)).all())
 
 
 def _called(call: Criterion, outputs: Tensor, targets: Tensor, answers: Answers | None) -> float | None:
@@ -139,7 +144,7 @@ def _called(call: Criterion, outputs: Tensor, targets: Tensor, answers: Answers 
     """
     tries = [(outputs, targets)]
     if answers is not None:
-        known, dense = _known(call), _dense(answers) if valid(answers) else None
+        known, dense = _known(call), _dense(answers)
         if answers.rows.shape[1] == 1 and targets.numel() == len(answers.rows):
             flat = (answers.rows[:, 0], targets.reshape(-1).to(answers.rows.dtype))
             tries = [flat, *tries] if known else [*tries, flat]
@@ -176,9 +181,7 @@ def loss_of(criterion: Any, reported: float, outputs: Tensor | None, targets: Te
 
 def _like(value: float, answers: Answers) -> tuple[str, bool]:
     """The known loss with this value, and whether it is its sum."""
-    if not valid(answers) or not math.isfinite(value):
-        return "", False
-    for name, mean in MEANS.items():
+    for name, mean in MEANS.items() if math.isfinite(value) else ():
         found = mean(answers)
         for scale in (1, len(answers.rows)) if found is not None else ():
             if abs(float(found) * scale - value) <= CLOSE * abs(value) + 1e-9:  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ class First:
     """Examples of an update; 0 where that is not known."""
     reported: float
     scored: Scored
+    plain: bool = True
+    """One class an example: not one a token or a pixel."""
 
 
 UNKNOWN = First(Loss(), 0, False, 0, math.nan, Scored())
@@ -48,6 +50,7 @@ def first_of(settings: Settings, reported: float, outputs: Tensor | None, target
         loss=loss,
         width=answers.rows.shape[1] if answers else 0,
         flat=outputs is not None and outputs.ndim == 1,
+        plain=answers is None or answers.plain,
         batch=size * settings.accumulate,
         reported=reported,
         scored=scored([(outputs, targets)], loss, classed=classed) if outputs is not None and answers else Scored(),
@@ -67,6 +70,7 @@ class Prior:
 @torch.no_grad()
 def prior_of(targets: Sequence[Tensor], first: First, *, classed: bool) -> Prior:
     """Class counts, and what answering with the class shares earns. `targets`: of some batches, as the loop has them."""
+    targets = targets if first.plain else [t.reshape(-1) for t in targets]
     outputs = [torch.zeros(len(t), *([] if first.flat else [first.width])) for t in targets] if first.width else []
     each = [answers_of(o, t.cpu(), first.loss.takes, classed=classed) for o, t in zip(outputs, targets, strict=False)]
     truths = [answers.truth for answers in each if answers and answers.truth is not None]

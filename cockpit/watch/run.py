@@ -175,7 +175,10 @@ class Watched:
         if state == "finished" and self.stop_asked and not 0 < self.settings.total_steps <= self._hooks.row:
             state, reason = "stopped", "on request"
         end = ev.Ended(step=self._hooks.row, state=state, reason=reason, epoch=self._log.history.epoch)
-        self._safely("the end cannot be recorded", lambda: self._log.ended(end))
+        self._safely("the flags cannot look at the end", lambda: self._log.ended(end))
+        if self._log.history.ended is None:
+            self._log.watch_with(())
+            self._safely("the end cannot be recorded", lambda: self._log.ended(end))
         self._open = False
         with suppress(OSError):
             self._desk.close()
@@ -259,7 +262,7 @@ class Watched:
             self._log.measured(event, self._start_rows)
         held, self._held = self._held, []
         for step_rows, layer_rows in held:
-            self._log.rows(step_rows, layer_rows)
+            self._deliver(step_rows, layer_rows)
 
     def _facts(self, first: First) -> tuple[ev.Started, ev.Measured | None]:
         prior, x = prior_of(self._targets, first, classed=bool(self.settings.classes)), self._clean.x
@@ -272,8 +275,8 @@ class Watched:
             self._clean.passes, self._fresh, self._hooks.collecting = [], [], False
 
     def _deliver(self, step_rows: Rows, layer_rows: Rows) -> None:
-        if self._begun:
-            self._log.rows(step_rows, layer_rows)
+        if self._begun:  # the rows are on the disk before a flag looks at them
+            self._safely("the flags cannot look", lambda: self._log.rows(step_rows, layer_rows))
         else:
             self._held.append((step_rows, layer_rows))
 
@@ -281,10 +284,14 @@ class Watched:
         blind = self._hooks.blind_training and self._clean.noisy
         self._hooks.blind_training = False
         self._recorder.flush()
+        self._hooks.collecting &= not self._clean.passes  # from the first evaluation on, the probe stays what it is
         parts = given(outputs, targets, self._clean, self.settings)
         said = (_number(loss), _number(accuracy))
         if self._first is None:
-            self._learn(said[0], *(parts[0] if parts else (None, None)))
+            if self.settings.criterion is None or not parts:
+                self._note("an evaluation before the first step is recorded where watch is told the criterion")
+                return
+            self._learn(said[0], *parts[0])
         if not self._begun:
             self._targets = self._targets or [truth for _, truth in parts if truth is not None]
             self._begin()
