@@ -320,6 +320,16 @@ def test_vanishing_gradients_are_told_what_the_network_has_not() -> None:
     assert second == (("model.activation", "tanh"), ("model.init", "glorot_uniform"))
 
 
+def test_where_chance_is_not_known_what_a_layer_does_is_a_note() -> None:
+    unknown = {"chance_loss": float("nan")}
+    assert worst("saturated_activation", started(stuck(0.9, 0.9), **unknown)) == ("info", 80)
+    assert worst("dead_relu", started(run(FLAT, GUESS, dead=[0.1, 1.0, 0.2]), **unknown)) == ("info", 100)
+    assert worst("vanishing_gradient", started(fading({}), **unknown)) == ("info", 80)
+    assert worst("constant_prediction", started(constant(1.0), **unknown)) == ("info", 100)
+    assert worst("over_regularised", started(decayed(0.5, left=0.1), **unknown)) == ("", 0)
+    assert worst("underfitting", started(poor(0.4), **unknown)) == ("info", 400)
+
+
 # underfitting
 
 

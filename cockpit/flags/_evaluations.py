@@ -66,9 +66,14 @@ def improving(history: History) -> bool:
     return any(rise > 2 * error for rise in rises)
 
 
+def stalled(history: History) -> bool:
+    """Whether the training loss no longer falls; not known, and so False, where chance is unknown."""
+    return math.isfinite(learnable(history)) and not progressing(history)
+
+
 def resting(history: History) -> bool:
     """Whether neither the training loss nor the scores move any more, and the start is over."""
-    return settled(history) and not progressing(history) and not improving(history)
+    return settled(history) and stalled(history) and not improving(history)
 
 
 def highest_lr(history: History) -> float:

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._evaluations import FEW, classifies, val_chance
-from cockpit.flags._shared import change_lr, progressing, settled
+from cockpit.flags._evaluations import FEW, classifies, stalled, val_chance
+from cockpit.flags._shared import change_lr, settled
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 
@@ -33,7 +33,7 @@ class ConstantPrediction(Flag):
     of_last: ClassVar[int] = 4
     causes: ClassVar[tuple[str, ...]] = (
         *("non_finite", "input_scale", "bad_initial_loss", "symmetric_init", "output_loss_mismatch", "over_regularised"),
-        *("dead_relu", "vanishing_gradient", "saturated_activation", "exploding_gradient", "lr_too_high"),
+        *("dead_relu", "vanishing_gradient", "saturated_activation", "exploding_gradient", "lr_too_high", "train_eval_gap"),
     )
 
     share: float = knob(0.9, above=0.5, below=1, help="share of the validation images that get one class")
@@ -51,7 +51,7 @@ class ConstantPrediction(Flag):
         if not same and not seen.largest_class_share > self.share + 1e-6:
             return None
         return Sign(
-            severity="info" if progressing(history) else "warning",
+            severity="warning" if stalled(history) else "info",
             headline="every image gets the same output"
             if same
             else f"{seen.largest_class_share:.0%} of the validation images get one class, which {prior:.0%} of them are of",

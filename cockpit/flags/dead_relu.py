@@ -6,8 +6,8 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
-from cockpit.flags._evaluations import layer_name, unit_rows
-from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, progressing, settled
+from cockpit.flags._evaluations import layer_name, stalled, unit_rows
+from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, settled
 from cockpit.flags._stacks import fewer_layers, normed
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
@@ -42,7 +42,7 @@ class DeadReLU(Flag):
         worst = rows[np.argmax(rows["dead"])]
         dead = float(worst["dead"])
         severity: Severity = "critical" if dead > self.critical_share + 1e-6 else "warning"
-        if progressing(history) or learned(history):
+        if not stalled(history) or learned(history):
             severity = "info"
         sick = rows[rows["dead"] > self.share + 1e-6]
         name = layer_name(history, int(worst["layer"]))

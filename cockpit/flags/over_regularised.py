@@ -8,17 +8,16 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._brakes import Decay, decay_of, dropout_of
-from cockpit.flags._evaluations import classifies, improving, known, train_error
+from cockpit.flags._evaluations import classifies, improving, known, stalled, train_error
 from cockpit.flags._shared import (
     accuracy_error,
     base_lr,
-    change_lr,
     guessing,
     last_losses,
     learnable,
     learned,
     planned,
-    progressing,
+    setting,
     settled,
 )
 from cockpit.runs.events import Remedy
@@ -65,7 +64,7 @@ class OverRegularised(Flag):
         """Silent while the loss falls and where most is known."""
         if history.started is None or not settled(history) or learned(history):
             return None
-        rests = not progressing(history)
+        rests = stalled(history)
         return self._decay(history, rests) or (self._dropout(history) if rests else None)
 
     def _decay(self, history: History, rests: bool) -> Sign | None:
@@ -74,8 +73,8 @@ class OverRegularised(Flag):
         decay = decay_of(history)
         a_step = decay.lam * base_lr(history)
         chance = history.started.chance_loss
-        low = float(last_losses(history, 40).mean()) < chance - 0.5 * learnable(history)
-        if low or not a_step * planned(history) > FELT + 1e-6:
+        high = float(last_losses(history, 40).mean()) >= chance - 0.5 * learnable(history)
+        if not high or not a_step * planned(history) > FELT + 1e-6:
             return None
         first, last = _first_and_last(history, self.looks)
         if not len(last) or not len(first):
@@ -129,14 +128,14 @@ class OverRegularised(Flag):
 
 
 def _less_decay(history: History, decay: Decay) -> tuple[Remedy, ...]:
-    """A hundredth of it, or what is usual; and the same with a third of the rate, which the shrinking kept in bounds."""
+    """A hundredth of it, or what is usual; and the same with a rate that ends low, which the shrinking had made up for."""
     less = f"{min(decay.lam / 100, USUAL if decay.coupled else USUAL_APART):.2g}"
-    alone = Remedy(label=f"lower the weight decay to {less}", edits=((decay.path, less),), since="before")
-    slower = change_lr(history, 1 / 3)
-    both = tuple(
-        Remedy(label=f"{alone.label}, and {one.label}", edits=alone.edits + one.edits, since="before") for one in slower
-    )
-    return (alone, *both)
+    label, edits = f"lower the weight decay to {less}", ((decay.path, less),)
+    alone = Remedy(label=label, edits=edits, since="before")
+    if setting(history, "schedule.name") not in ("constant", None):
+        return (alone,)
+    falling = (("schedule", "cosine"),)
+    return alone, Remedy(label=f"{label}, and let the rate fall to the end", edits=edits + falling, since="before")
 
 
 def _first_and_last(history: History, count: int) -> tuple[Rows, Rows]:

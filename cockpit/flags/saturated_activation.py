@@ -7,8 +7,9 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._evaluations import layer_name, unit_rows
-from cockpit.flags._shared import choose, learned, normalise, progressing, setting, settled
+from cockpit.flags._evaluations import layer_name, stalled, unit_rows
+from cockpit.flags._shared import choose, learned, setting, settled
+from cockpit.flags._stacks import normed
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
@@ -46,20 +47,20 @@ class SaturatedActivation(Flag):
         from_start = len(then) > 0 and bool(then[0] > self.share + 1e-6)
         name = layer_name(history, int(worst["layer"]))
         return Sign(
-            severity="info" if progressing(history) else "warning",
+            severity="warning" if stalled(history) else "info",
             headline=f"{worst['saturated']:.0%} of the units of {name} are stuck at their ends"
             + (", as they were before the first step" if from_start else ""),
             why="Where an activation is flat it passes hardly any gradient, and the layers before it learn next to nothing.",
             evidence={layer_name(history, int(row["layer"])): float(row["saturated"]) for row in sick[:8]},
             remedies=_remedies(history),
-            conclusive=from_start and not progressing(history),
+            conclusive=from_start and stalled(history),
         )
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
     return (
         _smaller(history)
-        + normalise(history)
+        + normed(history)
         + choose(history, "use ReLUs, started as He et al. do", activation="relu", init="he_normal")
     )
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._evaluations import stalled
 from cockpit.flags._shared import (
     choose,
     last_losses,
     learnable,
     learned,
     mean,
-    progressing,
     setting,
     settled,
     significantly_less,
@@ -73,15 +73,15 @@ class VanishingGradient(Flag):
         unequal = max(below) < 1 - 1e-6
         if not (unequal or thirds.rms < self.tiny) or learned(history):
             return None
-        rising = progressing(history)
+        stuck = stalled(history)
         return Sign(
-            severity="info" if rising else "warning",
+            severity="warning" if stuck else "info",
             headline=f"the first layers get a gradient of {thirds.norm:.1e}, "
             f"relative to their weights {thirds.early / thirds.late:.1e} of what the last ones get",
             why="Layers that get no gradient stay random, and all that follows learns from noise.",
             evidence={"first layers": thirds.early, "last layers": thirds.late, "gradient norm of the first": thirds.norm},
             remedies=_remedies(history),
-            conclusive=unequal and below[0] * below[1] < FAR_BELOW and not rising,
+            conclusive=unequal and below[0] * below[1] < FAR_BELOW and stuck,
         )
 
 
