@@ -62,8 +62,7 @@ def main() -> None:
             per_device_train_batch_size=32,
             learning_rate=3e-3,
             eval_strategy="epoch",
-            save_strategy="no",
-            report_to="none",
+            **{"save_strategy": "no", "report_to": "none"},
             use_cpu=True,
         )
         Trainer(
