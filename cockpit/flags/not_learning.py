@@ -41,8 +41,8 @@ class NotLearning(Flag):
     """Loss and clean training accuracy are those of a guess by class shares, and the loss does not fall."""
 
     moment: ClassVar[Moment] = "evaluation"
-    needed: ClassVar[int] = 2
-    of_last: ClassVar[int] = 3
+    needed: ClassVar[int] = 3
+    of_last: ClassVar[int] = 4
     quiet: ClassVar[int] = 4
     causes: ClassVar[tuple[str, ...]] = (
         "non_finite",
