@@ -354,3 +354,31 @@ def test_unasked_what_is_refused_is_told_and_the_next_is_taken(runs):
     history = read_history(flight.run)
     assert [act.label for act in history.remedied] == ["clip"]
     assert any(note.text.startswith("not applied: w: ") for note in history.notes)
+
+
+def test_unasked_a_run_that_lost_its_numbers_begins_anew_where_nothing_healthy_is_left(runs):
+    flight = flight_of(runs, "optimizer.lr=20", "train.epochs=30", "model.widths=[64,64,64]", "optimizer.momentum=0.99")
+    say_auto_remedy(flight.run)
+    orders(flight, {1: [lambda: flight.run.checkpoint("healthy").unlink()]}).fly()
+    history = read_history(flight.run)
+    assert flight.end.state == "stopped" and flight.successor, flight.end.reason
+    assert [act.how for act in history.remedied] == ["fork"]
+    assert float(loads(flight.successor.recipe.read_text()).optimizer.lr) == pytest.approx(2.0)
+
+
+def test_after_a_rollback_the_best_is_of_weights_that_are_kept(runs):
+    flight = orders(flight_of(runs, *quiet("train.epochs=4")), {13: [finding(LOWER, step=13)], 19: [remedy(1)]})
+    flight.fly()
+    history = read_history(flight.run)
+    assert history.remedied[0].step == 12
+    assert checkpoints.step_of(flight.run.checkpoint("best")) == history.best.step
+
+
+def test_healthy_after_a_rollback_is_what_the_record_says(runs):
+    from cockpit.launch import place_of
+
+    flight = orders(flight_of(runs, *quiet("train.epochs=4")), {12: [Command("rollback"), Command("stop")]})
+    flight.fly()
+    assert flight.step == 6 and not flight.run.checkpoint("healthy_before").exists()
+    assert checkpoints.step_of(flight.run.checkpoint("healthy")) == 6
+    assert place_of(flight.run, "healthy").step == 6

@@ -31,11 +31,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; nothing in it may be code. Raises CheckpointError."""
+def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; nothing in it may be code. Raises CheckpointError.
+
+    `mapped`: weights are read from the disk when they are used, if ever.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
     except pickle.UnpicklingError as error:
@@ -45,6 +48,14 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path.name} is not one of ours")
     return state
+
+
+def step_of(path: Path) -> int:
+    """The step at which a checkpoint was written; -1 where there is none that can be read."""
+    try:
+        return int(load(path, mapped=True)["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return -1
 
 
 def link(path: Path, to: Path) -> None:

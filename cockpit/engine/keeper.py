@@ -44,31 +44,23 @@ class Keeper:
             return
         self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
 
-    def healthy(self, before: int) -> dict[str, Any] | None:
-        """The newest healthy state of a step before this one; the fresh network is one in any case."""
+    def healthy(self, before: int) -> str:
+        """The name of the newest healthy checkpoint of a step before this one, or the fresh network's; empty: there is none."""
         for which in ("healthy", "healthy_before"):
-            try:
-                state = checkpoints.load(self.logbook.run.checkpoint(which))
-            except checkpoints.CheckpointError:
-                continue
-            if state["step"] < before or state["step"] == 0:
-                return state
-        return None
+            step = checkpoints.step_of(self.logbook.run.checkpoint(which))
+            if 0 <= step < before or step == 0:
+                return which
+        return ""
 
     def went_back(self, job: Training) -> None:
         """After a state was put back: forget what was kept at later steps, which no longer count."""
-        healthy, older = (self.logbook.run.checkpoint(which) for which in ("healthy", "healthy_before"))
-        if self._step_of("healthy") > job.step and older.exists():
+        best, healthy, older = (self.logbook.run.checkpoint(which) for which in ("best", "healthy", "healthy_before"))
+        if checkpoints.step_of(healthy) > job.step and older.exists():
             os.replace(older, healthy)
-        if job.best and not 0 <= self._step_of("best") <= job.step:
+            step = checkpoints.step_of(healthy)
+            self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
+        if job.best and not 0 <= checkpoints.step_of(best) <= job.step:
             job.best = None  # the next evaluation is the best of those whose weights are kept
-
-    def _step_of(self, which: str) -> int:
-        """The step of a checkpoint; -1 where there is none that can be read."""
-        try:
-            return int(checkpoints.load(self.logbook.run.checkpoint(which))["step"])
-        except (checkpoints.CheckpointError, KeyError):
-            return -1
 
     def save_best(self, job: Training, scored: nn.Module) -> None:
         """The weights that were scored, an average if a trick keeps one, and the raw ones where they differ."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from cockpit.engine import checkpoints
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.logbook import NonFiniteLossError
 from cockpit.engine.recorder import Recorder
@@ -36,11 +37,14 @@ def go_back(job: Training, recorder: Recorder, keeper: Keeper, before: int) -> N
 
     The recipe is again what it was, and all that was recorded since no longer counts.
     """
-    state = keeper.healthy(before)
-    if state is None:
+    which = keeper.healthy(before)
+    if not which:
         raise RefusedError("there is no healthy checkpoint to go back to")
-    log, step = keeper.logbook, int(state["step"])
-    log.rewind(step, "healthy.pt")
+    log = keeper.logbook
+    path = log.run.checkpoint(which)
+    state = checkpoints.load(path)
+    step = int(state["step"])
+    log.rewind(step, path.name)
     job.rewire(_recipe_at(keeper, step - 1))  # the checkpoint was written before any edit of its step
     job.load_state_dict(state)
     job.rewire(_recipe_at(keeper, step))
@@ -78,7 +82,7 @@ def apply(act: Act, by: str, job: Training, recorder: Recorder, keeper: Keeper) 
     if not found:
         raise RefusedError("the recipe says so already")
     live = all(change.live for change in found)
-    back = live and remedy.since == "before" and keeper.healthy(finding.step) is not None
+    back = live and remedy.since == "before" and bool(keeper.healthy(finding.step))
     how = way(remedy, live, back)
     run = None
     if how == "fork":

@@ -120,7 +120,7 @@ class Flight:
         log.rewind(job.step, path.name if path.exists() else "")
         # The checkpoint may have been written before the edits of its step.
         job.take_options(replay_edits(base, [change for change in log.history.edits if change.step < job.step]))
-        job.evaluations = len(log.history.evaluations)
+        job.evaluations = job.evaluations or len(log.history.evaluations)  # weights alone do not know
         keeper.went_back(job)
 
     @staticmethod
