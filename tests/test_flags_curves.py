@@ -124,6 +124,11 @@ class TestLrTooHigh:
         (found,) = risen("lr_too_high", canned)
         assert found.severity == "critical" and found.step == 4
 
+    def test_what_left_the_numbers_does_not_come_back(self) -> None:
+        lost = [2.8, 30.0, 500.0] + [float("nan")] * 397
+        found = replay(made(loss=lost, measured={"loss": 2.8}, evaluations=None), [flags()["lr_too_high"].cls()])
+        assert [type(one) for one in found] == [Flagged]
+
     def test_nan_out_of_the_blue_is_another_illness(self) -> None:
         assert worst("lr_too_high", made(lost=[[45, "loss", "nan"]], evaluations=None)) == ""
 
@@ -204,7 +209,8 @@ class TestLrTooLow:
     def test_warm_up_decay_and_restarts(self) -> None:
         quiet: dict[str, Any] = {"ratio": 1e-4, **self.SLOW}
         assert worst("lr_too_low", made(**quiet, run={"warmup_steps": 390}, lr=[[1, 1e-5], [390, 0.1]])) == ""
-        assert worst("lr_too_low", made(**quiet, lr=[[1, 0.1], [400, 0.0]])) == ""
+        assert worst("lr_too_low", made(**quiet, lr=[[1, 0.1], [20, 0.1], [40, 0.049], [400, 0.0]])) == ""
+        assert worst("lr_too_low", made(**quiet, lr=[[1, 0.1], [20, 0.1], [40, 0.051], [400, 0.0]])) == "warning"
         assert worst("lr_too_low", made(**quiet, lr=[[1, 0.1], [30, 0.0], [31, 0.1], [400, 0.1]])) == ""
 
     def test_large_early_updates_are_no_low_rate(self) -> None:

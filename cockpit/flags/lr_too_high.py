@@ -74,6 +74,8 @@ class LrTooHigh(Flag):
         recent = last_losses(history, 2 * EARLY)
         known = recent[: int(np.argmin(np.isfinite(recent)))]
         limit = self._limit(history)
+        if "lr_too_high" in history.active and not np.isfinite(recent).any():
+            return Seen("it left the numbers", float(recent[-1]), limit, hopeless=True)
         if np.isfinite(recent).all() or len(known) < 2 or not known[-2:].max() > max(2 * limit, known[0]):
             return None
         return Seen(f"it rose from {first_loss(history):.3g}, then left the numbers", float(known.max()), limit, hopeless=True)
@@ -96,14 +98,9 @@ class LrTooHigh(Flag):
         """All of the last levels are far above knowing nothing and above the start, and not on their way back."""
         recent = _levels(last_losses(history, self._lasting(history)), width(history))
         limit = self._limit(history)
-        if (
-            not limit > 0
-            or not settled(history)
-            or len(recent) < 2
-            or not limit * (1 + 1e-6) < recent.min() <= recent.max() < math.inf
-        ):
+        if not limit > 0 or not settled(history) or len(recent) < 2:
             return None
-        if self._comes_down(history):
+        if not limit * (1 + 1e-6) < recent.min() <= recent.max() < math.inf or self._comes_down(history):
             return None
         return Seen(f"for {self._lasting(history)} steps more than knowing nothing costs", float(recent.mean()), limit)
 

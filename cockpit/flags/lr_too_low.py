@@ -7,7 +7,7 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import largest_ratio, phase, restarted, slope, to_learn, wanted_ratio
+from cockpit.flags._curves import largest_ratio, lr_curve, phase, restarted, slope, to_learn, wanted_ratio
 from cockpit.flags._shared import Floats, base_lr, change_lr, has, last_losses, learned, planned
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -58,6 +58,7 @@ class LrTooLow(Flag):
         0.15, above=0, high=10, help="share of their size that the weights will move in the run, below which it looks"
     )
     left: float = knob(0.4, above=0, below=1, help="share of what is to be learned that will be left at the end")
+    high: float = knob(0.5, low=0, high=1, help="share of the largest rate so far, below which a decay is left to end")
     share: float = knob(0.1, above=0, below=1, help="share of the run, and an epoch, before it judges")
 
     def look(self, history: History) -> Sign | None:
@@ -82,7 +83,10 @@ class LrTooLow(Flag):
 
     def _ready(self, history: History) -> bool:
         started = history.started
-        if started is None or not started.total_steps or phase(history) != "constant" or restarted(history):
+        if started is None or not started.total_steps or phase(history) == "rising" or restarted(history):
+            return False
+        rates = lr_curve(history)
+        if rates[-1] < self.high * rates.max():
             return False
         begun = max(started.steps_per_epoch, self.share * started.total_steps)
         return history.step >= started.warmup_steps + begun and not has(history, "mixes") and not has(history, "no_labels")
