@@ -295,6 +295,10 @@ def test_units_that_were_dead_before_the_first_step_were_not_killed_by_the_rate(
     whole.layers = np.concatenate([rows, whole.layers])
     leaky = (("model.activation", "leaky_relu"), ("model.init", "he_normal"))
     assert remedies("dead_relu", whole)[0] == (*leaky, ("model.widths", "[5, 5, 5]"))
+    assert worst("dead_relu", whole) == ("critical", 20)  # a whole layer: nobody need wait for the first 50 steps
+    assert worst("dead_relu", started(whole, warmup_steps=20)) == ("critical", 40)
+    whole.layers["dead"][0] = 0.99
+    assert worst("dead_relu", started(whole, warmup_steps=0)) == ("critical", 60)
 
 
 # vanishing_gradient

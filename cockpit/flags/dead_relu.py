@@ -9,8 +9,11 @@ from cockpit.diagnosis import Flag, Moment, Severity, Sign
 from cockpit.flags._evaluations import layer_name, stalled, unit_rows
 from cockpit.flags._shared import change_lr, choose, guessing, last_evaluation, learned, settled
 from cockpit.flags._stacks import fewer_layers, normed
-from cockpit.runs.events import Remedy
+from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
+
+WHOLE = 0.999
+"""A layer whose dead units make up this share is dead as a whole: nothing gets through it."""
 
 
 @card(
@@ -34,7 +37,7 @@ class DeadReLU(Flag):
     def look(self, history: History) -> Sign | None:
         """Judges the worst layer; where it is critical and the network only guesses, one look is enough."""
         seen = last_evaluation(history)
-        if seen is None or not settled(history):
+        if seen is None or not (settled(history) or _never_lived(history, seen)):
             return None
         rows = unit_rows(history, "dead", seen.step)
         if not len(rows) or not rows["dead"].max() > self.share + 1e-6:
@@ -52,8 +55,16 @@ class DeadReLU(Flag):
             why="A dead unit passes no gradient, so no training step can wake it.",
             evidence={layer_name(history, int(row["layer"])): float(row["dead"]) for row in sick[:8]},
             remedies=_remedies(history, _born(history, self.share)),
-            conclusive=severity == "critical" and (dead > 0.999 or guessing(history, seen)),
+            conclusive=severity == "critical" and (dead > WHOLE or guessing(history, seen)),
         )
+
+
+def _never_lived(history: History, seen: Evaluated) -> bool:
+    """Whether a whole layer was dead before the first step, and the network only guesses after the warm-up and 20 steps."""
+    started = history.started
+    if started is None or seen.step < started.warmup_steps + 20 or not guessing(history, seen):
+        return False
+    return _born(history, WHOLE)
 
 
 def _born(history: History, share: float) -> bool:

@@ -93,8 +93,8 @@ def _at_chance(history: History) -> bool:
     losses = last_losses(history, 20)
     if not losses.mean() > started.chance_loss - 0.02 * learnable(history):
         return False
-    old, new = (mean(np.minimum(half, started.chance_loss)) for half in (losses[:10], losses[10:]))
-    return not significantly_less(new, old, 0.0)
+    old, new = mean(losses[:10]), mean(losses[10:])
+    return not significantly_less(new, old._replace(value=min(old.value, started.chance_loss)), 0.0)
 
 
 def _thirds(history: History, norm: float, tiny: float) -> Thirds | None:
