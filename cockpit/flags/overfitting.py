@@ -125,8 +125,13 @@ def _remedies(history: History) -> tuple[Remedy, ...]:
 
 
 def _stop_early(history: History) -> tuple[tuple[str, str], ...]:
-    """So that the next run of this recipe stops by itself."""
-    return () if trick_on(history, "early_stopping") else (("tricks.early_stopping", "{patience: 3}"),)
+    """So that the next run of this recipe stops by itself, and keeps the weights of the least validation loss.
+
+    The accuracy would rank weights above them whose loss is already far up.
+    """
+    if trick_on(history, "early_stopping"):
+        return ()
+    return (("tricks.early_stopping", "{patience: 3}"), ("score", "log_loss"))
 
 
 def _more_decay(now: Any) -> tuple[Remedy, ...]:
