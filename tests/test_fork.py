@@ -19,6 +19,12 @@ from cockpit.runs.launch_facts import parent
 from cockpit.runs.mailbox import Command
 
 
+@pytest.fixture
+def early(monkeypatch):
+    """The flags are taken to look from the first step on: the runs of these tests are short."""
+    monkeypatch.setattr("cockpit.engine.logbook.settled", lambda history: True)
+
+
 def child_of(run, at, *edits, resume=True):
     child, _ = forked(run, at, list(edits), "")
     flight = Flight(child, resume=resume, say=lambda text: None)
@@ -71,6 +77,7 @@ def test_the_edits_hold_from_the_checkpoint_on_and_outlive_a_resume(fly):
 
 
 @pytest.mark.parametrize("at", ["best", "epoch 2", "2", "healthy"])
+@pytest.mark.usefixtures("early")
 def test_a_fork_from_other_checkpoints_begins_at_their_step(fly, at):
     first = fly(TINY, "train.epochs=3", "train.keep=3")
     place = place_of(first.run, {"best": "best", "healthy": "healthy"}.get(at, "epoch_00002"))
@@ -101,6 +108,7 @@ def test_words_for_what_cannot_be(fly):
     assert "no run" in refused("fork", "nothing")
 
 
+@pytest.mark.usefixtures("early")
 def test_a_checkpoint_that_the_run_has_left_is_refused(runs):
     from test_control import flight_of, order_at
 

@@ -183,6 +183,7 @@ def test_without_the_guard_it_does(runs, monkeypatch):
 
 
 def test_when_its_patience_is_over_the_run_goes_back_and_pauses(runs, monkeypatch):
+    monkeypatch.setattr("cockpit.engine.logbook.settled", lambda history: True)
     steps = list(range(9, 12))
     flight = flight_with(runs, monkeypatch, math.nan, steps, "tricks.guard={patience: 2}", "flags.non_finite=off")
     listen, stood = flight.control._listen, []

@@ -54,6 +54,12 @@ def orders(flight, at):
     return flight
 
 
+@pytest.fixture
+def early(monkeypatch):
+    """The flags are taken to look from the first step on: the runs of these tests are short."""
+    monkeypatch.setattr("cockpit.engine.logbook.settled", lambda history: True)
+
+
 def remedy(number, flag="lr_too_high"):
     return Command("remedy", {"flag": flag, "number": str(number)})
 
@@ -81,6 +87,7 @@ def test_the_way_of_a_remedy(since, live, healthy, expected):
     assert way(ev.Remedy(label="r", since=since), live, healthy) == expected
 
 
+@pytest.mark.usefixtures("early")
 def test_healthy_checkpoints_are_those_of_evaluations_without_a_finding(runs):
     ill = finding(CLIP, step=13)
     flight = orders(flight_of(runs, *quiet("train.epochs=4")), {13: [ill]})
@@ -109,6 +116,7 @@ def test_a_checkpoint_is_linked_and_the_link_outlives_the_next_writing(tmp_path)
     assert checkpoints.load(tmp_path / "healthy.pt")["step"] == 1
 
 
+@pytest.mark.usefixtures("early")
 def test_a_rollback_is_bit_for_bit_a_run_forked_there(runs):
     flight = orders(flight_of(runs, *quiet(*RICH)), {15: [finding(LOWER), remedy(1)]})
     flight.fly()
@@ -126,6 +134,7 @@ def test_a_rollback_is_bit_for_bit_a_run_forked_there(runs):
     assert np.array_equal(read_history(child.run).steps["loss"], history.steps["loss"])
 
 
+@pytest.mark.usefixtures("early")
 def test_what_was_changed_since_the_checkpoint_is_taken_back(runs):
     changed = [edit("tricks.grad_clip", "on"), edit("optimizer.weight_decay", "0.3")]
     flight = orders(flight_of(runs, *quiet(*RICH)), {13: changed, 15: [Command("rollback")]})
@@ -137,6 +146,7 @@ def test_what_was_changed_since_the_checkpoint_is_taken_back(runs):
     assert_same(weights(flight), weights(plain))
 
 
+@pytest.mark.usefixtures("early")
 def test_a_second_rollback_goes_further_back_and_keeps_the_edits_of_its_step(runs):
     again = finding(ev.Remedy(label="clip", edits=CLIP.edits, since="before"))
     flight = orders(
@@ -366,6 +376,7 @@ def test_unasked_a_run_that_lost_its_numbers_begins_anew_where_nothing_healthy_i
     assert float(loads(flight.successor.recipe.read_text()).optimizer.lr) == pytest.approx(2.0)
 
 
+@pytest.mark.usefixtures("early")
 def test_after_a_rollback_the_best_is_of_weights_that_are_kept(runs):
     flight = orders(flight_of(runs, *quiet("train.epochs=4")), {13: [finding(LOWER, step=13)], 19: [remedy(1)]})
     flight.fly()
@@ -374,6 +385,7 @@ def test_after_a_rollback_the_best_is_of_weights_that_are_kept(runs):
     assert checkpoints.step_of(flight.run.checkpoint("best")) == history.best.step
 
 
+@pytest.mark.usefixtures("early")
 def test_healthy_after_a_rollback_is_what_the_record_says(runs):
     from cockpit.launch import place_of
 
@@ -382,3 +394,24 @@ def test_healthy_after_a_rollback_is_what_the_record_says(runs):
     assert flight.step == 6 and not flight.run.checkpoint("healthy_before").exists()
     assert checkpoints.step_of(flight.run.checkpoint("healthy")) == 6
     assert place_of(flight.run, "healthy").step == 6
+
+
+def test_before_the_flags_look_only_the_fresh_network_is_healthy(runs):
+    flight = flight_of(runs, "train.epochs=10")
+    flight.fly()
+    healthy = [seen.step for seen in read_history(flight.run).checkpoints if seen.reason == "healthy"]
+    assert healthy == [0, *range(54, 61, 6)]
+
+
+@pytest.mark.usefixtures("early")
+def test_a_checkpoint_at_which_the_flag_had_something_to_note_is_no_refuge_from_it(runs, monkeypatch):
+    from cockpit.diagnosis import Sign
+    from cockpit.flags.lr_too_high import LrTooHigh
+
+    def look(self, history):
+        return Sign("info", "a little high", "") if history.step >= 9 else None
+
+    monkeypatch.setattr(LrTooHigh, "look", look)
+    flight = orders(flight_of(runs, *quiet("train.epochs=4")), {15: [finding(LOWER), remedy(1)]})
+    flight.fly()
+    assert read_history(flight.run).remedied[0].step == 6

@@ -16,8 +16,8 @@ from cockpit.runs.directory import epoch_name
 class Keeper:
     """`last` resumes a run; `best` holds the weights that scored best on validation, as they were scored.
 
-    `healthy` is the state at the last evaluation at which nothing looked ill (before the first: the fresh network), and
-    `healthy_before` the one before it: where a run goes back to. They are links to what `last` was then, and so cost the
+    `healthy` is the state at the last evaluation at which nothing looked ill (before the first such: the fresh network),
+    and `healthy_before` the one before it: where a run goes back to. They are links to what `last` was then, and so cost the
     space of at most two files and, where the file system has links, no second writing.
     """
 
@@ -44,11 +44,14 @@ class Keeper:
             return
         self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
 
-    def healthy(self, before: int) -> str:
-        """The name of the newest healthy checkpoint of a step before this one, or the fresh network's; empty: there is none."""
+    def healthy(self, before: int, flag: str = "") -> str:
+        """The name of the newest healthy checkpoint of a step before this one, or the fresh network's; empty: there is none.
+
+        `flag`: one at which this flag saw nothing.
+        """
         for which in ("healthy", "healthy_before"):
             step = checkpoints.step_of(self.logbook.run.checkpoint(which))
-            if 0 <= step < before or step == 0:
+            if step == 0 or (0 < step < before and self.logbook.unseen(flag, step)):
                 return which
         return ""
 

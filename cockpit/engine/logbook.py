@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cockpit.diagnosis import Flag
+from cockpit.flags._shared import settled
 from cockpit.judge import Judge
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.history import RunReader
+from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import LineWriter
 from cockpit.runs.tables import LAYERS, STEPS, Rows, TableWriter, read_table, rows_until
 
@@ -85,15 +86,29 @@ class Logbook:
     def well(self) -> bool:
         """Whether the run may come back to where it stands: its numbers are numbers, and no flag sees a sign of illness.
 
-        Stricter than the findings, which wait for several signs: a network that is about to be found ill is no refuge.
+        Stricter than the findings, which wait for several signs: a network that is about to be found ill is no refuge. In
+        the first steps most flags do not look yet, and nothing is known to be well.
         """
-        seen = self.history.evaluations[-1:]
-        if any(not math.isfinite(each.val_loss) for each in seen):
+        if not settled(self.history) or any(not math.isfinite(seen.val_loss) for seen in self.history.evaluations[-1:]):
             return False
         if any(found.severity != "info" for found in self.history.active.values()):
             return False
         signs = (flag.look(self.history) for flag in self._flags if flag.moment != "start")
         return not any(sign and sign.severity != "info" for sign in signs)
+
+    def unseen(self, flag: str, step: int) -> bool:
+        """Whether a flag saw nothing when this step was done, not even something to note."""
+        now = self.history
+        then = History(
+            started=now.started,
+            measured=now.measured,
+            evaluations=[seen for seen in now.evaluations if seen.step <= step],
+            edits=[edit for edit in now.edits if edit.step <= step],
+            steps=np.asarray(now.steps)[: rows_until(now.steps, step)],
+            layers=np.asarray(now.layers)[: rows_until(now.layers, step)],
+            recipe=now.recipe,
+        )
+        return not any(each.look(then) for each in self._flags if each.card.name == flag)
 
     def hold(self, step: int) -> None:
         """A trick held this step back: whatever its loss, the weights know nothing of it."""

@@ -32,12 +32,12 @@ def settle(recorder: Recorder) -> None:
             continue  # that block is written; others may wait behind it
 
 
-def go_back(job: Training, recorder: Recorder, keeper: Keeper, before: int) -> None:
-    """To the newest healthy checkpoint of a step before this one. Raises RefusedError where there is none.
+def go_back(job: Training, recorder: Recorder, keeper: Keeper, before: int, flag: str = "") -> None:
+    """To the newest healthy checkpoint of a step before this one, at which a flag saw nothing. RefusedError: there is none.
 
     The recipe is again what it was, and all that was recorded since no longer counts.
     """
-    which = keeper.healthy(before)
+    which = keeper.healthy(before, flag)
     if not which:
         raise RefusedError("there is no healthy checkpoint to go back to")
     log = keeper.logbook
@@ -82,14 +82,14 @@ def apply(act: Act, by: str, job: Training, recorder: Recorder, keeper: Keeper) 
     if not found:
         raise RefusedError("the recipe says so already")
     live = all(change.live for change in found)
-    back = live and remedy.since == "before" and bool(keeper.healthy(finding.step))
+    back = live and remedy.since == "before" and bool(keeper.healthy(finding.step, finding.id))
     how = way(remedy, live, back)
     run = None
     if how == "fork":
         run = fork_anew(keeper.logbook.run, new, command=sys.argv, done=_done(act, by, keeper))
     elif how == "rollback":
         job.rewire(new)  # a trick that refuses does so before anything has happened
-        go_back(job, recorder, keeper, finding.step)
+        go_back(job, recorder, keeper, finding.step, finding.id)
         new = edited(job.recipe, remedy.edits)
     if run is None:
         change_live(job, keeper, new)
