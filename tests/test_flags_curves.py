@@ -103,6 +103,13 @@ class TestLrTooHigh:
             worst("lr_too_high", made(ratio=[[1, 0.5], [20, 1e-3]], **{**thrown, "evaluations": {"train_accuracy": 0.3}})) == ""
         )
 
+    @pytest.mark.parametrize(("worst_loss", "accuracy", "says"), [(17.2, 0.3, "warning"), (16.4, 0.3, ""), (17.2, 0.33, "")])
+    def test_thrown_far_it_must_know_more_than_a_little(self, worst_loss: float, accuracy: float, says: str) -> None:
+        loss: KNOTS = [[1, 2.8], [10, worst_loss], [18, 2.31], [400, 2.303]]
+        seen = {"train_accuracy": accuracy}
+        thrown = made(loss=loss, ratio=[[1, 0.5], [20, 1e-3]], noise=0.0, measured={"loss": 2.8}, evaluations=seen)
+        assert worst("lr_too_high", thrown) == says
+
     def test_large_first_updates_are_no_blow_up_while_the_loss_stays(self) -> None:
         assert worst("lr_too_high", made(loss=LN10, noise=0.02, ratio=[[1, 0.5], [20, 0.3]], evaluations=GUESS)) == ""
 

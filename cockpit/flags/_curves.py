@@ -88,13 +88,18 @@ def done(history: History) -> bool:
     return float(last_losses(history, 20).mean()) - floor < (1 - LEARNED) * to_learn(history)
 
 
-def knows(history: History) -> bool:
-    """Whether the last evaluation, if it is not older than an epoch, found more than a guess; curves mislead more easily."""
-    if history.started is None or not history.evaluations or not math.isfinite(history.started.chance_accuracy):
+def knows(history: History, share: float = 0.0) -> bool:
+    """Whether the last evaluation found more than a guess, and more than a share of what there is to know.
+
+    Curves mislead more easily. It counts while it is no older than an epoch.
+    """
+    started = history.started
+    if started is None or not history.evaluations or not math.isfinite(started.chance_accuracy):
         return False
     seen = history.evaluations[-1]
-    fresh = history.step - seen.step <= history.started.steps_per_epoch
-    return fresh and math.isfinite(seen.train_accuracy) and not guessing(history, seen)
+    if history.step - seen.step > started.steps_per_epoch or not math.isfinite(seen.train_accuracy):
+        return False
+    return not guessing(history, seen) and seen.train_accuracy - started.chance_accuracy > share * (1 - started.chance_accuracy)
 
 
 def lr_curve(history: History) -> Floats:

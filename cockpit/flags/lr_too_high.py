@@ -14,6 +14,10 @@ from cockpit.runs.history import History
 
 EARLY = 20
 """The first steps, all of which are measured."""
+FAR = 5.0
+"""A loss thrown up to so many times the limit did harm that a little knowledge does not undo."""
+LITTLE = 0.25
+"""The share of what there is to know that is little."""
 
 
 class Seen(NamedTuple):
@@ -54,8 +58,10 @@ class LrTooHigh(Flag):
         if history.started is None or not len(history.steps):
             return None
         seen = self._lost(history)
+        if seen is None:
+            seen = self._stuck(history)
         if seen is None and not knows(history):
-            seen = self._stuck(history) or self._above(history) or self._collapsed(history)
+            seen = self._above(history) or self._collapsed(history)
         if seen is None:
             return None
         raised = history.active.get("lr_too_high")
@@ -90,6 +96,8 @@ class LrTooHigh(Flag):
         if falling(recent, 0.02 * base):
             return None
         worst = float(early["loss"].max())
+        if knows(history, LITTLE if worst > FAR * limit else 0.0):
+            return None
         return Seen(
             f"the first steps threw it up to {worst:.3g}, and it has learned nothing since", float(recent.mean()), limit
         )
