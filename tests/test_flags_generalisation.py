@@ -196,6 +196,7 @@ def test_running_statistics_may_lag_at_first_and_averages_always() -> None:
 
 def test_slow_statistics_are_told_to_hurry() -> None:
     whole = modes(0.6, 0.3)
+    assert remedies("train_eval_gap", whole) == [(), ()]  # a loop of the user's own: advice alone
     whole.recipe = {"model": {"norm": {"name": "batch", "momentum": 0.001}}, "tricks": {}}
     assert remedies("train_eval_gap", whole)[0] == (("model.norm", "{name: batch, momentum: 0.1}"),)
     whole.recipe = {"model": {"norm": {"name": "batch", "momentum": 0.1}}, "tricks": {}}

@@ -10,6 +10,8 @@ from cockpit.flags._shared import setting, trick_on
 from cockpit.runs.events import Evaluated, Remedy, Started
 from cockpit.runs.history import History
 
+FOLLOW = Remedy(label="let the running statistics of the norm layers follow: momentum 0.1, and batches of 16 or more")
+CALL_TRAIN = Remedy(label="make sure that the norm layers are in training mode while the network trains")
 CALL_EVAL = Remedy(label="call model.eval() before the validation and model.train() after it")
 
 
@@ -93,6 +95,9 @@ def _in_training_mode(seen: Evaluated) -> Sign:
 
 
 def _remedies(history: History) -> tuple[Remedy, ...]:
+    """In a loop of the user's own there is no recipe to edit."""
+    if not history.recipe:
+        return (FOLLOW, CALL_TRAIN)
     momentum = (Remedy(label="let running statistics follow faster", edits=(("model.norm", "{name: batch, momentum: 0.1}"),)),)
     anew = (Remedy(label="take the running statistics anew before each evaluation", edits=(("tricks.recalibrate_bn", "{}"),)),)
     group = (Remedy(label="norm layers that look at one image alone", edits=(("model.norm", "group"),), since="start"),)
