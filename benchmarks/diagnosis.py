@@ -36,7 +36,8 @@ def main() -> None:
             print(f"{card.case} {card.seed}: {card.accuracy:.3f}, {card.state}, {card.seconds:.0f} s", flush=True)
     if asked.verb == "record":
         return
-    seen = verdicts(asked.dir or out, asked.file, asked.cases, asked.flags, asked.jobs)
+    every = verdicts(asked.dir or out, asked.file, asked.cases, asked.flags, asked.jobs)
+    seen = [run for run in every if run.card.seed in asked.seeds]
     if asked.flags:
         _calibration(seen)
         return

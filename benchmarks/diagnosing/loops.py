@@ -136,6 +136,7 @@ def train(case: Case, seed: int, out: Path) -> tuple[Path, float]:
         epochs=loop.epochs,
         steps_per_epoch=max(1, loop.batches // loop.accumulate),
         probe=(loop.x[:PROBE], loop.target(loop.y[:PROBE])),
+        classes=int(loop.y.max()) + 1,
         accumulate=loop.accumulate,
     ) as watched:
         for number in range(loop.epochs):

@@ -125,6 +125,8 @@ def _by_recipe(tree: Mapping[str, Any], job: Job) -> tuple[Path, dict[str, Any]]
     decoded = loads(yaml.safe_dump(dict(tree)), edits=[f"{path}={value}" for path, value in job.edits])
     run = new_run(decoded, job.out, job.name, allow_code=False, command=["benchmarks/diagnosis.py"])
     ended = Host(run, say=lambda text: None).run()
+    if ended.state == "failed" and "the loss became" not in ended.reason:
+        raise RuntimeError(f"{job.name}: {ended.reason}")  # a fault of code is no illness
     seen = read_history(run).evaluations
     accuracy = seen[-1].val_accuracy if seen else math.nan
     return run.path, {"accuracy": accuracy if math.isfinite(accuracy) else 0.0, "state": ended.state}
