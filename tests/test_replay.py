@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -187,12 +186,8 @@ def test_replay_needs_no_torch(ill: RunDir) -> None:
 
 
 def test_show_tells_what_the_probes_cost(ill: RunDir) -> None:
-    def shown() -> Any:
-        return json.loads(cockpit("show", str(ill.path), "--json").stdout)["probes"]
-
-    assert shown() is None  # the gallery does not keep it
+    assert "probes" not in cockpit("show", str(ill.path)).stdout  # the gallery does not keep it
     rows = np.fromfile(ill.table("steps"), STEPS)
     rows["time"], rows["probing"] = rows["step"] * 0.01, 0.0001
     rows.tofile(ill.table("steps"))
-    assert shown() == pytest.approx(0.01, rel=0.01)
     assert "probes 1.0%" in cockpit("show", str(ill.path)).stdout

@@ -260,8 +260,17 @@ async def test_remedies_of_a_loop_of_the_users_own_are_advice(runs: Path) -> Non
         assert any("in your script" in note.message for note in app._notifications)
         await pilot.press("3", "y")
         assert orders(run) == [("edit", {"path": "optimizer.lr", "value": "0.005"})]
-        await pilot.press("1", "y", "x")
-        assert orders(run) == [("stop", {})]
+        await pilot.press("1", "y", "x", "c", "k", "v")  # neither checkpoints nor checks nor a vault
+        assert orders(run) == [("stop", {})] and isinstance(app.screen, CockpitScreen)
+        assert "in your script" in text(app, "#tricks .none") and app.screen.query_one("#tricks .none").display
+        await pilot.press("s")
+        assert "returns False" in text(app, ".dialog Static")
+        await pilot.press("c")
+        ui_canned.tell(run, ev.Ended(step=2940, state="stopped"))
+        await until(pilot, lambda: app.screen.query_one("#summary").display)
+        assert "your script begins it again" in text(app, "#summary")
+        await pilot.press("u", "n")
+        assert isinstance(app.screen, CockpitScreen) and app.screen.helm.run
         assert any("flags={'overfitting': False}" in note.message for note in app._notifications)
 
 

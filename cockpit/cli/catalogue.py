@@ -87,10 +87,14 @@ def card_text(card: Card, width: int = 100) -> str:
     """A card as a page for the terminal."""
     kind = {"choice": f"a choice of {card.family}", "toggle": f"a toggle, {card.family}", "flag": "a flag"}[card.kind]
     seams = f" · at {', '.join(card.seams)}" if card.seams else ""
-    live = " · can change while a run runs" if card.live else ""
+    live = " · can change while a run runs" if card.live or card.kind == "flag" else ""
     lines = [f"{card.name} · {kind}{seams}{live}", "", *_wrap(card.summary, width)]
     if card.details:
         lines += ["", *card.details.splitlines()]
+    if card.kind == "flag":
+        from cockpit.ui.model.findings import habits
+
+        lines += ["", *_wrap(f"How it judges: {habits(card)}", width)]
     for title, text in (("When", card.when), ("Beware", card.beware), ("On the slide", card.slide), ("Source", card.source)):
         if text:
             lines += ["", *_wrap(f"{title}: {text}", width)]

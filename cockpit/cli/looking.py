@@ -43,11 +43,11 @@ def show(
     from cockpit.runs.summary import summarise
 
     found = find(runs_root(runs), run)
-    summary = {**summarise(found), "probes": probes(found)}
+    summary = summarise(found)
     if json:
         show_json(summary)
         return
-    for line in (*summary_lines(summary), *(plot_lines(found) if plot else ())):
+    for line in (*summary_lines({**summary, "probes": probes(found)}), *(plot_lines(found) if plot else ())):
         say(line)
 
 

@@ -106,7 +106,7 @@ class Helm:
         self._key = key
         self._read_edits()
         found = findings(history, lambda remedy, refuge: self._way(remedy, state in LIVE, refuge))
-        self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log, found)
+        self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log, found, self.watched)
         return True
 
     def _way(self, remedy: Remedy, live: bool, refuge: bool) -> Way:

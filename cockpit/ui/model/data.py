@@ -59,11 +59,9 @@ def _splits(facts: DataFacts, looks: int, accuracy: float | None) -> tuple[Split
     largest = max(facts.train, facts.val, facts.test, 1)
     seen = f"{looks} look{'' if looks == 1 else 's'}"
     sealed = f"sealed · {seen}" if accuracy is None else f"opened · {seen} · {percent(accuracy, 2)}"
-    return (
-        Split("train", count(facts.train), facts.train / largest),
-        Split("val", count(facts.val), facts.val / largest),
-        Split("test", count(facts.test), facts.test / largest, sealed),
-    )
+    known = (("train", facts.train, ""), ("val", facts.val, ""), ("test", facts.test, sealed))
+    # A loop of the user's own need not say how many images it has, and has no sealed test set.
+    return tuple(Split(name, count(number), number / largest, note) for name, number, note in known if number)
 
 
 def _duplicates(facts: DataFacts) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cockpit.cards import Card
+from cockpit.judge import BLOCK
 from cockpit.runs.calendar import Calendar
 from cockpit.runs.events import Flagged, Remedied, Remedy
 from cockpit.runs.history import History
@@ -136,6 +138,22 @@ def told(done: Remedied) -> str:
 def _how(done: Remedied) -> str:
     how = HOW.get(done.how, clean(done.how)) + (f" ({clean(done.run)})" if done.run else "")
     return f"{how}, by --auto-remedy" if done.by == "auto" else how
+
+
+def habits(card: Card) -> str:
+    """When a flag looks, when it rises and clears, and what silences it."""
+    flag: Any = card.cls
+    moment = {"start": "before the first step", "rows": f"every {BLOCK} steps", "evaluation": "after each evaluation"}[
+        flag.moment
+    ]
+    rises = (
+        "at the first sign"
+        if flag.needed == 1
+        else f"when {flag.needed} of its last {flag.of_last} looks see it, or one is proof"
+    )
+    clears = f"Clears after {flag.quiet} looks that see less" if flag.quiet else "Never clears"
+    causes = f" Silent while {' or '.join(flag.causes)} stands, which would explain it." if flag.causes else ""
+    return f"Looks {moment}. Rises {rises}. {clears}.{causes}"
 
 
 def orders(remedy: Remedy, way: Way) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def seconds(history: History) -> float:
     return float(history.steps["time"][-1]) if len(history.steps) else math.nan
 
 
-def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary | None:
+def summary(run: RunDir, state: str, history: History, waiting: int, watched: bool = False) -> Summary | None:
     """What stands on the screen after the end; None while the run lives."""
     if state not in ("finished", "stopped", "interrupted", "failed", "lost"):
         return None
@@ -142,7 +142,8 @@ def summary(run: RunDir, state: str, history: History, waiting: int) -> Summary 
     if waiting:
         lines.append(("waiting", f"{count(waiting)} edit{'' if waiting == 1 else 's'} for the next run"))
     resume = "" if state == "finished" else "u resume · "
-    return Summary(STATES[state], tuple(lines), f"{resume}n new run · v vault · d back")
+    keys = "d back; your script begins it again" if watched else f"{resume}n new run · v vault · d back"
+    return Summary(STATES[state], tuple(lines), keys)
 
 
 def briefing(recipe: Recipe) -> Summary:

@@ -29,6 +29,8 @@ class View:
     machine: tuple[str, ...] = ()
     curves: Curves = field(default_factory=Curves)
     summary: Summary | None = None
+    watched: bool = False
+    """A loop of the user's own: it has no recipe, and cannot be begun again from here."""
 
     @property
     def ready(self) -> bool:
@@ -57,6 +59,7 @@ def run_view(
     looks: list[dict[str, Any]],
     log: list[str],
     found: tuple[Finding, ...],
+    watched: bool,
 ) -> View:
     """A run as its directory tells it."""
     scores = [look["accuracy"] for look in looks if isinstance(look.get("accuracy"), (int, float))]
@@ -70,5 +73,6 @@ def run_view(
         layers=layers(history),
         machine=runs.machine(history),
         curves=curves(history),
-        summary=runs.summary(run, state, history, waiting),
+        summary=runs.summary(run, state, history, waiting, watched),
+        watched=watched,
     )

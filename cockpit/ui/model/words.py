@@ -73,4 +73,4 @@ def evidence(item: float | str) -> str:
     """A number of a finding with the digits that matter."""
     if isinstance(item, str):
         return clean(item)
-    return si(item) if abs(item) >= 1000 else f"{item:.3g}"
+    return si(item) if 1000 <= abs(item) < 1e15 else f"{item:.3g}"

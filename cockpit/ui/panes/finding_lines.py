@@ -17,13 +17,10 @@ KEYED = 4
 def block(found: Finding, width: int, *, brief: bool = False) -> Content:
     """A finding in a few lines; one that does not count is dim and short. `brief`: what it is, and the ways out."""
     if not found.counts:
-        lines = [
-            spread(
-                Content.styled(f"{'△' if found.headline else '✓'} {found.id}", DIM),
-                Content.styled(found.cleared or found.aside, DIM),
-                width,
-            )
-        ]
+        name = Content.styled(f"{'△' if found.headline else '✓'} {found.id}", DIM)
+        said = Content.styled(found.cleared or found.aside, DIM)
+        fits = name.cell_length + 1 + said.cell_length <= width
+        lines = [spread(name, said, width)] if fits else [name, *_indented(said, width)]
         lines += _indented(Content.styled(found.headline, DIM), width) if found.aside else []
         return Content("\n").join([*lines, *_done(found, width)])
     sign, word, tone = found.severity
@@ -31,8 +28,8 @@ def block(found: Finding, width: int, *, brief: bool = False) -> Content:
     lines = [spread(head, Content.styled(found.epoch, DIM), width)]
     lines += _indented(Content(found.headline), width)
     lines += _indented(Content.styled(found.why, DIM), width) if found.why and not brief else []
-    said = "" if brief else " · ".join(f"{key} {item}" for key, item in found.evidence)
-    lines += _indented(Content.styled(said, DIM), width) if said else []
+    numbers = "" if brief else " · ".join(f"{key} {item}" for key, item in found.evidence)
+    lines += _indented(Content.styled(numbers, DIM), width) if numbers else []
     for number, (remedy, way) in enumerate(zip(found.remedies[:KEYED], found.ways, strict=False), start=1):
         *label, end = _indented(Content(clean(remedy.label)), width, Content.styled(f"[{number}] ", "bold $accent"))
         how = Content.styled(way.word, f"italic {DIM}")

@@ -6,6 +6,7 @@ from textual.content import Content
 
 from cockpit.cards import Card, Knob, knobs_of
 from cockpit.recipe.values import Train
+from cockpit.ui.model.findings import habits
 from cockpit.ui.model.tricks import TrickRow
 from cockpit.ui.model.words import clean, value
 
@@ -62,6 +63,8 @@ def full_card(card: Card, row: TrickRow, drawn: str = "") -> Content:
     paragraphs = [Content.styled(clean(card.summary), "bold")]
     if card.details:
         paragraphs.append(Content(" ".join(map(clean, card.details.split("\n")))))
+    if card.kind == "flag":
+        paragraphs.append(Content.assemble(("How it judges  ", "bold $accent"), habits(card)))
     when = "When it happens" if card.kind == "flag" else "When to try it"
     for word, text in ((when, card.when), ("Beware", card.beware), ("Source", card.source)):
         if text:

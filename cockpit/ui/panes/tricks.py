@@ -13,6 +13,9 @@ from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.panes.trick_lines import card_lines, heading, label_width, line
 
+NO_MATCH = "no trick matches; escape shows all"
+WATCHED = "A loop of your own: its tricks are in your script. Flags, curves and layers are shown all the same."
+
 
 class TricksPane(Pane):
     """What the recipe holds, and what it could."""
@@ -43,6 +46,7 @@ class TricksPane(Pane):
         """A filter that comes when asked for, the list, and the selected card where there is room."""
         yield Input(placeholder="filter: name, family or purpose", compact=True)
         yield OptionList(markup=False, compact=True)
+        yield Static(WATCHED, classes="none")
         yield Static(classes="card")
 
     def on_mount(self) -> None:
@@ -52,6 +56,12 @@ class TricksPane(Pane):
     def part(self, view: View) -> tuple[TrickRow, ...]:
         """The rows."""
         return view.tricks
+
+    def show(self, view: View) -> None:
+        """Take in a new view; a loop of the user's own has nothing to list."""
+        self.query_one(OptionList).display = not view.watched
+        self.query_one(".none").display = view.watched
+        super().show(view)
 
     def draw(self, part: tuple[TrickRow, ...]) -> None:
         """List what matches the filter; the selection stays on its trick."""
@@ -87,7 +97,7 @@ class TricksPane(Pane):
 
     def _show_card(self) -> None:
         row = self.selected
-        self.query_one(".card", Static).update(card_lines(row) if row else "no trick matches; escape shows all")
+        self.query_one(".card", Static).update(card_lines(row) if row else NO_MATCH if self._shown else "")
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """The card follows the cursor."""

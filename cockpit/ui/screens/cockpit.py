@@ -35,12 +35,12 @@ SHOWN = ("tricks", "flags", "layers")
 ALLOWED: dict[str, Callable[[View], bool]] = {
     "start": lambda view: view.ready,
     "pause": lambda view: view.state in ("running", "paused"),
-    "checkpoint": lambda view: view.state in ("running", "paused"),
+    "checkpoint": lambda view: view.state in ("running", "paused") and not view.watched,
     "stop": lambda view: view.live,
-    "vault": lambda view: not view.ready and view.state not in ("new", "starting"),
-    "resume": lambda view: view.state in ("stopped", "interrupted", "failed", "lost"),
-    "new_run": lambda view: not view.ready and not view.live,
-    "inspect": lambda view: view.ready or view.state not in ("new", "starting"),
+    "vault": lambda view: not view.ready and not view.watched and view.state not in ("new", "starting"),
+    "resume": lambda view: view.state in ("stopped", "interrupted", "failed", "lost") and not view.watched,
+    "new_run": lambda view: not view.ready and not view.live and not view.watched,
+    "inspect": lambda view: view.ready or (view.state not in ("new", "starting") and not view.watched),
 }
 """Action -> whether a view allows it; the others always do."""
 

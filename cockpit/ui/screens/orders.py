@@ -227,7 +227,7 @@ class Orders(Screen[None]):
 
     def action_stop(self) -> None:
         """Stop, once confirmed."""
-        self.app.push_screen(questions.stop(), lambda answer: self.order("stop") if answer else None)
+        self.app.push_screen(questions.stop(self.helm.watched), lambda answer: self.order("stop") if answer else None)
 
     def action_new_run(self) -> None:
         """A new draft from this run's recipe and the edits that wait."""

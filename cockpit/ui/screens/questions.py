@@ -25,8 +25,11 @@ def leave(in_process: bool) -> Ask:
     return Ask("The run is alive", text, (Answer("d", "detach: the run goes on", "detach"), stop, CANCEL), id="leave")
 
 
-def stop() -> Ask:
+def stop(watched: bool) -> Ask:
     """Stopping a run."""
+    if watched:
+        text = "Your loop is told at its next step: there run.step(...) returns False, and it should end."
+        return Ask("Stop the run?", text, (Answer("s", "tell the loop to stop", "stop"), CANCEL), wary=True)
     text = "The run finishes its step, writes a checkpoint, and ends. It can be resumed later."
     return Ask("Stop the run?", text, (Answer("s", "stop with a checkpoint", "stop"), CANCEL), wary=True)
 
