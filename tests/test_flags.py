@@ -73,6 +73,7 @@ def test_overfitting_offers_only_what_is_off() -> None:
     assert plain[0].label == "stop, keep the best weights" and plain[0].verb == "stop"
     assert edited(plain) == {
         "tricks.early_stopping": "{patience: 3}",
+        "score": "log_loss",
         "tricks.dropout": "{p: 0.2}",
         "tricks.random_crop": "{pad: 1}",
         "optimizer.weight_decay": "0.0005",

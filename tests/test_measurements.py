@@ -16,7 +16,7 @@ from cockpit.engine.advice import advice, needed, shared_images, usual_rate
 from cockpit.engine.assemble import assemble
 from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
 from cockpit.engine.meter import Meter
-from cockpit.engine.probes import layers_of
+from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.units import alike, unit_rows, watch_activity
 from cockpit.nets.count import count
 from cockpit.recipe import loads
@@ -132,6 +132,13 @@ def test_sampled_steps_carry_their_cost(fly):
     rows = read_history(fly(TINY, "train.epochs=3").run).steps
     sampled = ~np.isnan(rows["update_ratio"])
     assert (rows["probing"][sampled] > 0).all() and (rows["probing"] < rows["time"][-1]).all()
+
+
+def test_a_long_run_is_measured_more_rarely():
+    probe = LayerProbe([], 10)
+    due = [step for step in range(1, 3001) if probe.due(step)]
+    assert due[:22] == [*range(1, 21), 30, 40] and set(np.diff(due[22:100])) == {10}
+    assert due[-5:] == [2800, 2850, 2900, 2950, 3000]
 
 
 def test_only_what_the_optimizer_holds_counts_as_trained():

@@ -1,6 +1,6 @@
-"""Measurements around an update: gradient norms, update ratios, weight spread. Each is taken once, on the device.
+"""Measurements around an update: gradient norms, weight norms, update ratios. Each is taken once, on the device.
 
-They are taken on the first steps and then every few. What only a look at the clean probe tells is in `units.py`.
+They are taken on the first steps, then every few, later more rarely. What only a look at the clean probe tells: `units.py`.
 """
 
 from collections.abc import Collection
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cockpit.engine.meter import Meter
+from cockpit.runs.calendar import probe_gap
 from cockpit.runs.events import Layer
 
 EARLY = 20
@@ -45,7 +46,7 @@ class LayerProbe:
 
     def due(self, step: int) -> bool:
         """Whether the step (from 1) is measured."""
-        return step <= EARLY or step % self.every == 0
+        return step <= EARLY or step % probe_gap(self.every, step) == 0
 
     @torch.no_grad()
     def before(self, grads: list[Tensor]) -> Tensor:
@@ -60,14 +61,13 @@ class LayerProbe:
 
     @torch.no_grad()
     def after(self) -> Tensor | None:
-        """After the update: (layers, 4) of gradient norm, weight norm, weight std and update ratio."""
+        """After the update: (layers, 3) of gradient norm, weight norm and update ratio."""
         if self._before is None or self._grads is None:
             return None
         self.meter.start()
         norms = torch.stack(torch._foreach_norm(self._before))
-        spread = torch.stack([weight.std() for weight in self._before])
         change = torch.stack(torch._foreach_norm(torch._foreach_sub(list(self.weights), self._before)))
-        measured = torch.stack([self._grads, norms, spread, change / norms.clamp(min=1e-12)], dim=1).float()
+        measured = torch.stack([self._grads, norms, change / norms.clamp(min=1e-12)], dim=1).float()
         self._before = self._grads = None
         self.meter.stop()
         return measured

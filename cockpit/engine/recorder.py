@@ -31,7 +31,7 @@ class Left(NamedTuple):
     """int64 (B,), or float (B, K) where the targets are mixed: then accuracy is unknown."""
     norm: Tensor | None
     layers: Tensor | None
-    """(layers, 4), see LayerProbe.after."""
+    """(layers, 3), see LayerProbe.after."""
     spent: Spent
     """What measuring it cost."""
     stale: Tensor | None = None
@@ -48,7 +48,7 @@ class _Pending(NamedTuple):
     spent: list[Spent]
     sampled: list[int]
     layers: Fetch | None
-    """(samples, layers, 4)"""
+    """(samples, layers, 3)"""
 
 
 @dataclass
@@ -143,7 +143,7 @@ def _step_rows(pending: _Pending) -> Rows:
     rows["probing"] = [spent.seconds for spent in pending.spent]
     if pending.layers is not None:
         at = np.searchsorted(rows["step"], pending.sampled)
-        rows["update_ratio"][at] = np.median(pending.layers.numpy()[:, :, 3], axis=1)
+        rows["update_ratio"][at] = np.median(pending.layers.numpy()[:, :, 2], axis=1)
     return rows
 
 
@@ -154,6 +154,6 @@ def _layer_rows(pending: _Pending) -> Rows:
     samples, layers, _ = measured.shape
     rows = blank((samples, layers), LAYERS)
     rows["step"], rows["layer"] = np.array(pending.sampled)[:, None], np.arange(layers)
-    for column, name in enumerate(("grad_norm", "weight_norm", "weight_std", "update_ratio")):
+    for column, name in enumerate(("grad_norm", "weight_norm", "update_ratio")):
         rows[name] = measured[:, :, column]
     return rows.ravel()

@@ -111,6 +111,7 @@ def unit_rows(model: nn.Module, activity: Activity, step: int) -> Rows:
     if not layers:
         return rows
     rows["step"], rows["layer"] = step, range(len(layers))
+    rows["weight_std"] = torch.stack([weight.detach().float().std() for _, weight in layers]).cpu().numpy()
     rows["alike"] = torch.stack([alike(weight) for _, weight in layers]).cpu().numpy()
     for row, (layer, _) in zip(rows, layers, strict=True):
         row["dead"] = dead.get(layer.name, float("nan"))

@@ -9,6 +9,7 @@ from cockpit.flags._shared import (
     LEARNED,
     Floats,
     Mean,
+    gap,
     guessing,
     last_losses,
     learnable,
@@ -136,8 +137,7 @@ def ratio(history: History, count: int = 10) -> float:
 
 def largest_ratio(history: History) -> float:
     """The largest of the log10 update ratios of five stretches of the run, from its first steps to its last; NaN if unknown."""
-    every = history.started.probe_every if history.started else 1
-    ratios, size = history.steps["update_ratio"], 10 * every + 20
+    ratios, size = history.steps["update_ratio"], 10 * gap(history) + 20
     starts = np.linspace(0, max(len(ratios) - size, 0), 5).astype(int)
     stretches = [ratios[start : start + size].astype(np.float64) for start in starts]
     known = [np.log10(np.maximum(some[np.isfinite(some)], 1e-12)) for some in stretches]

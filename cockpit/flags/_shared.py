@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cockpit.runs.calendar import probe_gap
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 from cockpit.runs.tables import Rows
@@ -82,11 +83,15 @@ def learned(history: History) -> bool:
     return float(last_losses(history, 20).mean()) - started.loss_floor < (1 - LEARNED) * learnable(history)
 
 
+def gap(history: History) -> int:
+    """Steps between two measurements of the gradient, as they now are."""
+    return probe_gap(history.started.probe_every, history.step) if history.started else 1
+
+
 def sampled(history: History, count: int) -> Rows:
     """The last rows of `steps` on which the gradient was measured, at most `count`."""
-    every = history.started.probe_every if history.started else 1
     # The first 20 steps are all measured, the later ones every few: that many rows hold them all.
-    rows = history.steps[-(count * every + 20) :]
+    rows = history.steps[-(count * gap(history) + 20) :]
     known: Rows = rows[~np.isnan(rows["grad_norm"])][-count:]
     return known
 

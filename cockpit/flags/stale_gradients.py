@@ -6,6 +6,7 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._shared import gap
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
@@ -37,8 +38,7 @@ class StaleGradients(Flag):
 
     def look(self, history: History) -> Sign | None:
         """Looks at the last measured steps, then at the clock."""
-        every = history.started.probe_every if history.started else 1
-        rows = history.steps[-(LOOKS * every + WINDOW) :]
+        rows = history.steps[-(LOOKS * gap(history) + WINDOW) :]
         stale = rows["stale"][~np.isnan(rows["stale"])][-LOOKS:]
         old = np.count_nonzero(stale > 0)
         if old >= self.count:

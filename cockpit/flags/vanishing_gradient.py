@@ -9,6 +9,7 @@ from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._evaluations import stalled
 from cockpit.flags._shared import (
     choose,
+    gap,
     last_losses,
     learnable,
     learned,
@@ -103,7 +104,7 @@ def _thirds(history: History, norm: float, tiny: float) -> Thirds | None:
     layers = started.layers if started else ()
     if started is None or len(layers) < 3:
         return None
-    tail = history.layers[rows_until(history.layers, history.step - SAMPLES * started.probe_every) :]
+    tail = history.layers[rows_until(history.layers, history.step - SAMPLES * gap(history)) :]
     rows = tail[~np.isnan(tail["weight_norm"])][-SAMPLES * len(layers) :]
     if len(rows) < SAMPLES * len(layers):
         return None

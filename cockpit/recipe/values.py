@@ -25,7 +25,7 @@ class Train:
     )
     drop_last: bool = knob(True, help="drop the short last batch of an epoch")
     keep: int = knob(0, low=0, high=10_000, help="keep the scored weights of the last so many epochs, to average or ensemble")
-    probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of the gradients and updates")
+    probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of gradients and updates")
 
 
 @dataclass(frozen=True)

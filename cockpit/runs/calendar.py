@@ -4,6 +4,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+DENSE = 100
+"""So many measurements lie as close as asked; ..."""
+SPARSE = 5
+"""... the later ones lie so many times as far apart, since a long run changes slowly."""
+
+
+def probe_gap(every: int, step: int) -> int:
+    """Steps between two measurements of gradients and updates at this place of a run that asks for one in `every`."""
+    return every * (1 if step <= DENSE * every else SPARSE)
+
 
 class Calendar:
     """The steps of each planned epoch; most runs have as many in every one, some tricks change that."""

@@ -30,7 +30,7 @@ LAYERS = np.dtype(
         ("layer", "<i4"),  # index into Started.layers
         ("grad_norm", "<f4"),
         ("weight_norm", "<f4"),
-        ("weight_std", "<f4"),
+        ("weight_std", "<f4"),  # measured with the units
         ("update_ratio", "<f4"),
         ("dead", "<f4"),  # share of ReLU units never active on the probe; NaN where the layer feeds no ReLU
         ("saturated", "<f4"),  # share of sigmoid or tanh units stuck at their ends on the probe; NaN likewise
