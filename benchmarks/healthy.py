@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tricks import BASE, HOMES, variants
 
 WELL = 0.85
-SMALL = ("data.limit=4000", "data.val=1000", "train.epochs=8")
+SMALL = ("data.limit=4000", "data.val=1000", "train.epochs=12", "train.batch_size=64")
 SIGNS = ("data={source: folder, path: sign-digits, size: 32, channels: 3, val: 0.2}", "train.batch_size=128")
 PRESETS: dict[str, tuple[str, ...]] = {
     "first_flight": (),
@@ -32,7 +32,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "mae_pretrain": ("data.limit=5400", "train.epochs=5"),
     "mae_finetune": ("train.epochs=5",),
     "airbench_lite": SIGNS,
-    "cifar10_resnet": (*SIGNS, "train.epochs=4"),
+    "cifar10_resnet": (*SIGNS, "data.limit=512", "train.batch_size=32", "train.epochs=4"),
 }
 """The presets that are not sick on purpose -> what was scaled down here."""
 LESSONS = {
