@@ -20,7 +20,7 @@ from pathlib import Path
 from diagnosing import table
 from diagnosing.cases import CASES, cases
 from diagnosing.cure import cure
-from diagnosing.record import jobs_of, record
+from diagnosing.record import jobs_of, record, recorded
 from diagnosing.verdicts import Verdict, lines, verdicts
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,8 +36,9 @@ def main() -> None:
             print(f"{card.case} {card.seed}: {card.accuracy:.3f}, {card.state}, {card.seconds:.0f} s", flush=True)
     if asked.verb == "record":
         return
-    every = verdicts(asked.dir or out, asked.file, asked.cases, asked.flags, asked.jobs)
-    seen = [run for run in every if run.card.seed in asked.seeds]
+    known = {case.id: case for case in cases(asked.file, asked.cases)}
+    chosen = [(card, path, known[card.case]) for card, path in recorded(asked.dir or out) if card.case in known]
+    seen = verdicts([work for work in chosen if work[0].seed in asked.seeds], asked.flags, asked.jobs)
     if asked.flags:
         _calibration(seen)
         return

@@ -56,8 +56,9 @@ def _tried(run: Verdict, remedy: Remedy, job: Job) -> Try:
         return Try(remedy.label, job, run.card.accuracy, False, f"no edit: {remedy.verb or 'advice'}")
     card = json.loads((job.path / CARD).read_text(encoding="utf-8"))
     bound = run.spec.bound
-    reached = card["accuracy"] >= bound if bound is not None else _stopped_in_time(job.path)
-    return Try(remedy.label, job, card["accuracy"], reached and card["state"] == "finished", card["state"])
+    accuracy = float(card["accuracy"])
+    reached = accuracy >= bound if bound is not None else _stopped_in_time(job.path)
+    return Try(remedy.label, job, accuracy, reached and card["state"] == "finished", card["state"])
 
 
 def _stopped_in_time(path: Path) -> bool:

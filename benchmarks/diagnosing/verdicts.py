@@ -14,8 +14,8 @@ from cockpit.judge import replay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.events import Flagged, Remedy
 from cockpit.runs.history import History, read_history
-from diagnosing.cases import Case, cases
-from diagnosing.record import Card, recorded
+from diagnosing.cases import Case
+from diagnosing.record import Card
 
 LOUD = ("warning", "critical")
 
@@ -71,15 +71,17 @@ class Verdict:
         return self.right.remedies if self.right else ()
 
 
-def verdicts(out: Path, file: Path, wanted: str = "*", only: frozenset[str] = frozenset(), jobs: int = 2) -> list[Verdict]:
-    """Replay the flags, or only those named, over every recorded run whose case matches."""
-    known = {case.id: case for case in cases(file, wanted)}
-    work = [(card, path, known[card.case]) for card, path in recorded(out) if card.case in known]
+Work = tuple[Card, Path, Case]
+"""A recorded run: its card, its folder, its case."""
+
+
+def verdicts(work: Iterable[Work], only: frozenset[str] = frozenset(), jobs: int = 2) -> list[Verdict]:
+    """Replay the flags, or only those named, over recorded runs."""
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         return list(pool.map(partial(_judged, only=only), work, chunksize=4))
 
 
-def _judged(work: tuple[Card, Path, Case], only: frozenset[str]) -> Verdict:
+def _judged(work: Work, only: frozenset[str]) -> Verdict:
     card, path, case = work
     history = read_history(RunDir(path))
     chosen = [each.cls() for name, each in flags().items() if not only or name in only]
