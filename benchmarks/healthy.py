@@ -44,12 +44,12 @@ LESSONS = {
 
 def wanted() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     """Key -> (label, preset or nothing for the small task, edits)."""
-    found = {f"preset {name}": (name, name, edits) for name, edits in PRESETS.items()}
+    found: dict[str, tuple[str, str, tuple[str, ...]]] = {}
     for home in sorted({(), *HOMES.values()}):
         found["baseline " + " ".join(home)] = ("baseline", "", home)
     for row in variants():
         found[f"{row.group} {row.name}"] = (row.name, "", (*row.home, *row.edits))
-    return found
+    return found | {f"preset {name}": (name, name, edits) for name, edits in PRESETS.items()}  # the long ones last
 
 
 def train(task: tuple[str, str, tuple[str, ...], str]) -> dict[str, Any]:
