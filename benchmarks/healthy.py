@@ -69,7 +69,7 @@ def train(task: tuple[str, str, tuple[str, ...], str]) -> dict[str, Any]:
     except Exception as error:
         return {"key": key, "error": f"{type(error).__name__}: {error}"[:300]}
     shutil.rmtree(run.path / "checkpoints")
-    return {"key": key, "run": run.path.name, "home": list(edits[: len(HOMES.get(key.split()[1], ()))]), "end": end.state}
+    return {"key": key, "run": run.path.name, "home": list(HOMES.get(key.rpartition(" ")[2], ())), "end": end.state}
 
 
 def record(out: Path, jobs: int, only: str) -> None:
