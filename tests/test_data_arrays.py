@@ -11,6 +11,7 @@ from cockpit.engine.assemble import assemble
 from cockpit.engine.data.load import load
 from cockpit.engine.data.statistics import statistics
 from cockpit.engine.preview import thumbnails
+from cockpit.engine.testing import TestingError, look
 from cockpit.host.host import Host
 from cockpit.launch import new_run
 from cockpit.recipe import loads
@@ -169,3 +170,12 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(DataError, match=words):
             Arrays(path=path).read(places)
+
+
+def test_a_look_where_nothing_is_sealed_says_so(tmp_path: Path) -> None:
+    saved(tmp_path, x=X, y=Y)
+    recipe = loads(RECIPE.format(path=tmp_path / "own.npz", standardise="train"))
+    run = new_run(recipe, tmp_path / "runs", "own", allow_code=False, command=[])
+    assert Host(run, say=lambda text: None).run().state == "finished"
+    with pytest.raises(TestingError, match="no test images: none were sealed"):
+        look(run)

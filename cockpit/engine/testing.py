@@ -41,6 +41,8 @@ def _score(run: RunDir) -> dict[str, Any]:
     found = reopen(run)
     job, loaded = found.job, found.loaded
     images = loaded.vault.open_for_look()
+    if not len(images):
+        raise DataError("this run has no test images: none were sealed")
     feed = feed_of(Split(images.pixels, images.labels), loaded, job.recipe, job.device)
     feed = replace(feed, mean=job.train.mean, std=job.train.std)
     scores = score(found.scored, feed, in_order(len(feed), 512, job.device), job.plain_criterion, job.precision)
