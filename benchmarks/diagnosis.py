@@ -13,7 +13,6 @@ seed. `all` does the three, and writes benchmarks/results/diagnosis.md and .json
 import argparse
 import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +28,6 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     """Obey the verb."""
     asked = _asked()
-    begun = time.monotonic()
     out = asked.out or asked.dir
     if asked.verb in ("record", "all"):
         for card in record(jobs_of(cases(asked.file, asked.cases), asked.seeds, out), asked.jobs):
@@ -49,7 +47,8 @@ def main() -> None:
         cured, more = cure(seen, out / "cured" if asked.verb == "all" else out, asked.file, asked.jobs)
         print(more)
         if asked.verb == "all":
-            _write(page, more, {**found, "cure": cured}, time.monotonic() - begun)
+            spent = [card.seconds for folder in (out, out / "cured") for card, _ in recorded(folder)]
+            _write(page, more, {**found, "cure": cured}, sum(spent))
 
 
 def _asked() -> argparse.Namespace:
@@ -81,7 +80,7 @@ def _write(page: str, cured: str, found: dict[str, object], seconds: float) -> N
     import torch
 
     RESULTS.mkdir(exist_ok=True)
-    head = f"torch {torch.__version__}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes in all."
+    head = f"torch {torch.__version__}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes of training on one core each."
     text = f"# Diagnosis\n\n`python benchmarks/diagnosis.py all`. {head}\n\n{page}\n\n{cured}\n"
     (RESULTS / "diagnosis.md").write_text(text, encoding="utf-8")
     (RESULTS / "diagnosis.json").write_text(json.dumps(found, indent=1), encoding="utf-8")

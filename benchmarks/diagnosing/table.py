@@ -59,6 +59,7 @@ def figures(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "by symptom": {name: totals(runs) for name, runs in grouped(verdicts, lambda each: each.spec.spec["symptom"])},
         "by origin": {name: totals(runs) for name, runs in grouped(verdicts, lambda each: each.spec.spec["origin"])},
         "deviations": {key: sorted(names) for key, names in _deviations(verdicts).items()},
+        "loops": {run.card.case: run.card.why for run in verdicts if run.card.kind == "loop"},
         "runs": [_plain(run) for run in verdicts],
     }
 
@@ -76,6 +77,9 @@ def page(verdicts: Sequence[Verdict], found: dict[str, Any]) -> Iterator[str]:
     for key, names in found["deviations"].items():
         yield f"- {DEVIATIONS[key]}: {', '.join(names)}."
     yield f"- {DEVIATIONS['order']}: all."
+    yield "\nIn a loop of its own under `cockpit.watch`, for what no recipe can say:\n"
+    for case, why in found["loops"].items():
+        yield f"- {case}: {why}."
 
 
 def grouped(verdicts: Iterable[Verdict], key: Key) -> list[tuple[str, list[Verdict]]]:
