@@ -47,9 +47,28 @@ class Orders:
             refusal = self._edit(command.args.get("path", ""), command.args.get("value", ""), step)
         elif verb == "snooze":
             refusal = self._snooze(command.args, step)
+        elif verb == "remedy":
+            refusal = self._remedy(command.args, step)
         else:
             refusal = f"a loop of your own cannot {verb} on request"
         self._log.write(ev.Commanded(step=step, id=command.id, verb=verb, ok=not refusal, detail=refusal))
+
+    def _remedy(self, args: dict[str, str], step: int) -> str:
+        """Apply what can be done to a loop that goes on; the rest is the script's."""
+        finding, number = self._log.history.active.get(args.get("flag", "")), args.get("number", "1")
+        if finding is None or not number.isdecimal() or not 1 <= int(number) <= len(finding.remedies):
+            return "no such remedy stands"
+        remedy = finding.remedies[int(number) - 1]
+        if remedy.verb == "stop":
+            self.stop_asked, self.paused = True, False
+        elif not remedy.edits or remedy.since != "now" or any(path not in EDITABLE for path, _ in remedy.edits):
+            return "this is for your script to change, and to start again from before the illness"
+        for path, value in remedy.edits:
+            if refusal := self._edit(path, value, step):
+                return refusal
+        by = args.get("by", "user")
+        self._log.write(ev.Remedied(step=step, id=finding.id, label=remedy.label, edits=remedy.edits, by=by))
+        return ""
 
     def _pause(self, wanted: bool, step: int) -> str:
         if wanted == self.paused:

@@ -202,8 +202,10 @@ class Watched:
         return self._open
 
     def _step(self, loss: Tensor | float, logits: Tensor | None, targets: Tensor | None) -> None:
-        device = self.settings.device
-        value = loss.detach().float() if isinstance(loss, Tensor) else torch.full((), float(loss), device=device)
+        if isinstance(loss, Tensor):
+            value = loss.detach().float()
+        else:
+            value = torch.full((), float(loss), device=self.settings.device)
         value = value.mean() if value.ndim else value
         self._losses.append(value)
         if self._first is None:
