@@ -220,3 +220,21 @@ def test_rows_of_held_steps_are_forgiven_and_no_others(runs):
     with pytest.raises(NonFiniteLossError, match="inf at step 4"):
         log.deliver(rows[3:], blank(0, LAYERS))
     log.ended(Ended(state="failed"))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "optimizer={name: timm, which: adahessian, lr: 0.01}",
+        "optimizer=lbfgs",
+        "tricks={guard: on, sam: on}",
+        "tricks={guard: on, grad_clip: {max_norm: 0.1}}",
+        "tricks={guard: {spike: 1.01}, grad_clip: {mode: agc, max_norm: 0.01}}",
+    ],
+)
+def test_it_stands_beside_optimizers_and_tricks_that_ask_for_more(edit):
+    job = built("tricks.guard=on", edit, "train.epochs=6")
+    bad = job.total_steps - 2
+    fly_steps(spoil(job, math.nan, (bad,)), job.total_steps)
+    assert all(torch.isfinite(weight).all() for weight in job.model.parameters())
+    assert any(f"step {bad} skipped" in text for text in job.news()) or job.recipe.tricks["guard"].spike < 2

@@ -44,7 +44,7 @@ class Watch:
         import torch
 
         norm = grads.norm if grads.norm is not None else torch.nn.utils.get_total_norm(grads.tensors)
-        self._step, self._norm, self._scaled = at.clock.step + 1, float(norm), grads.scaled
+        self._step, self._norm, self._scaled = at.clock.step + 1, float(norm.detach()), grads.scaled
         if self._settings.on_spike == "clip" and self._spikes():
             now = torch.nn.utils.get_total_norm(grads.tensors)  # another trick may have clipped it already
             torch._foreach_mul_(grads.tensors, (self._limit() / (now + 1e-6)).clamp(max=1.0))
