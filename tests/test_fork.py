@@ -10,6 +10,7 @@ from conftest import TINY
 from test_loop import assert_same, stop_after, weights
 
 from cockpit.cli.forking import forked
+from cockpit.engine import checkpoints
 from cockpit.host.flight import Flight
 from cockpit.launch import edited, new_run, place_of, recipe_left
 from cockpit.recipe import loads
@@ -138,3 +139,11 @@ def test_in_the_foreground_and_as_json(fly, runs):
 def test_several_edits_are_made_together():
     recipe = edited(loads(TINY), [("optimizer", "adam"), ("optimizer.lr", "0.5"), ("tricks.grad_clip", "{max_norm: 2.0}")])
     assert (recipe.optimizer.lr, recipe.tricks["grad_clip"].max_norm) == (0.5, 2.0)
+
+
+def test_a_checkpoint_is_linked_and_the_link_outlives_the_next_writing(tmp_path):
+    checkpoints.save(tmp_path / "last.pt", {"step": 1})
+    checkpoints.link(tmp_path / "last.pt", tmp_path / "healthy.pt")
+    assert (tmp_path / "last.pt").stat().st_ino == (tmp_path / "healthy.pt").stat().st_ino
+    checkpoints.save(tmp_path / "last.pt", {"step": 2})
+    assert checkpoints.load(tmp_path / "healthy.pt")["step"] == 1
