@@ -15,6 +15,7 @@ from cockpit import catalog
 from cockpit.recipe import edit, loads
 from cockpit.runs import events as ev
 from cockpit.runs.history import History, read_history
+from cockpit.runs.summary import probing
 from cockpit.runs.tables import LAYERS, blank
 from cockpit.ui.format import epochs
 from cockpit.ui.model import words
@@ -24,7 +25,7 @@ from cockpit.ui.model.findings import findings, orders
 from cockpit.ui.model.launch import ago, run_row
 from cockpit.ui.model.layers import layers
 from cockpit.ui.model.layout import shown_panes
-from cockpit.ui.model.run import header, machine, probing, summary
+from cockpit.ui.model.run import header, machine, summary
 from cockpit.ui.model.tricks import TrickRow, rows
 from cockpit.ui.model.ways import Way, way_of
 from cockpit.ui.panes.header import header_content

@@ -1,6 +1,5 @@
 """Commands that look at recipes and runs."""
 
-import math
 import shutil
 import time
 from typing import Annotated, Any
@@ -47,17 +46,8 @@ def show(
     if json:
         show_json(summary)
         return
-    for line in (*summary_lines({**summary, "probes": probes(found)}), *(plot_lines(found) if plot else ())):
+    for line in (*summary_lines(summary), *(plot_lines(found) if plot else ())):
         say(line)
-
-
-def probes(run: RunDir) -> float | None:
-    """The share of the last steps' time that measuring and judging took; None where it is not known."""
-    from cockpit.runs.tables import STEPS, read_table
-    from cockpit.ui.model.run import probing
-
-    share = probing(read_table(run.table("steps"), STEPS))
-    return share if math.isfinite(share) else None
 
 
 def plot_lines(run: RunDir) -> list[str]:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-VERBS = ("pause", "continue", "stop", "checkpoint", "edit")
+VERBS = ("pause", "continue", "stop", "checkpoint", "edit", "remedy", "rollback", "snooze")
 MAX_BYTES = 64 * 1024
 
 

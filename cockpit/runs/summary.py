@@ -3,10 +3,16 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import read_json
+from cockpit.runs.tables import Rows
+
+PROBED = 2000
+"""Steps over which the cost of the probes is averaged."""
 
 
 def summarise(run: RunDir) -> dict[str, Any]:
@@ -26,12 +32,21 @@ def summarise(run: RunDir) -> dict[str, Any]:
         "seconds": _number(float(history.steps["time"][-1])) if len(history.steps) else 0.0,
         "device": facts.device if facts else None,
         "params": facts.params if facts else None,
+        "probes": _number(probing(history.steps)),
         "best": _best(history),
         "last": _last(history),
         "flags": flag_list(history),
         "notes": [note.text for note in history.notes],
         "test": looks(run),
     }
+
+
+def probing(steps: Rows) -> float:
+    """The share of the training time that measuring and judging took, over the last steps; NaN where it was not recorded."""
+    rows = steps[-PROBED:]
+    spent = float(rows["time"][-1] - rows["time"][0]) if len(rows) > 1 else 0.0
+    share = float(np.nansum(rows["probing"][1:])) / spent if spent > 0 and not np.isnan(rows["probing"]).all() else math.nan
+    return min(share, 1.0)
 
 
 def looks(run: RunDir) -> dict[str, Any]:

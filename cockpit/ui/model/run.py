@@ -4,19 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cockpit.recipe import Recipe, lay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History
-from cockpit.runs.tables import Rows
+from cockpit.runs.summary import probing
 from cockpit.ui.format import count, duration, epochs, percent, si
 from cockpit.ui.model.words import STATES, Word, clean
 
 WINDOW = 400
 """Steps over which speed is averaged."""
-PROBED = 2000
-"""Steps over which the cost of the probes is averaged."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +71,6 @@ def _epoch(history: History, epochs: int, left: int) -> str:
     """The epoch under way, of how many where that is known."""
     now = int(history.epoch) + 1
     return f"{min(now, epochs) if left > 0 else epochs}/{epochs}" if epochs else str(now)
-
-
-def probing(steps: Rows) -> float:
-    """The share of the training time that measuring and judging took, over the last steps; NaN where it was not recorded."""
-    rows = steps[-PROBED:]
-    spent = float(rows["time"][-1] - rows["time"][0]) if len(rows) > 1 else 0.0
-    share = float(np.nansum(rows["probing"][1:])) / spent if spent > 0 and not np.isnan(rows["probing"]).all() else math.nan
-    return min(share, 1.0)
 
 
 def _tidy(pace: float) -> str:
