@@ -60,9 +60,9 @@ def main() -> None:
             folder,
             num_train_epochs=EPOCHS,
             per_device_train_batch_size=32,
-            learning_rate=3e-3,
             eval_strategy="epoch",
-            **{"save_strategy": "no", "report_to": "none"},
+            save_strategy="no",
+            report_to="none",
             use_cpu=True,
         )
         Trainer(

@@ -391,3 +391,25 @@ def test_a_full_disk_costs_records_alone(monkeypatch: pytest.MonkeyPatch, capfd:
 def test_the_list_of_runs_needs_no_torch() -> None:
     text = "import sys, cockpit; from cockpit import watch; assert 'torch' not in sys.modules; assert callable(watch)"
     subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
+
+
+def test_remedies_and_snoozes() -> None:
+    """What helps a loop that goes on is applied; what needs another beginning is refused."""
+    from cockpit.runs.events import Flagged, Remedy
+
+    net = network()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with watch(net, optimizer) as run:
+        lower = (("optimizer.lr", "0.01"),)
+        now, before = Remedy(label="lower", edits=lower), Remedy(label="lower", edits=lower, since="before")
+        end = Remedy(label="stop", verb="stop")
+        run._log.write(Flagged(id="overfitting", severity="warning", epoch=0, headline="", remedies=(before, now, end)))
+        for number in ("1", "2", "9", "x", "3"):
+            run._orders._one(Command("remedy", {"flag": "overfitting", "number": number}), 0)
+        for flag, epochs in (("overfitting", "2"), ("overfitting", "x"), ("no_such", "1")):
+            run._orders._one(Command("snooze", {"flag": flag, "epochs": epochs}), 0)
+        assert run._orders.stop_asked
+    history = read_history(run.dir)
+    assert [done.ok for done in history.commands] == [False, True, False, False, True, True, False, False]
+    assert "start again" in history.commands[0].detail and len(history.remedied) == 2
+    assert optimizer.param_groups[0]["lr"] == 0.01 and "overfitting" in history.snoozed

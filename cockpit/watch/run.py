@@ -202,10 +202,8 @@ class Watched:
         return self._open
 
     def _step(self, loss: Tensor | float, logits: Tensor | None, targets: Tensor | None) -> None:
-        if isinstance(loss, Tensor):
-            value = loss.detach().float()
-        else:
-            value = torch.full((), float(loss), device=self.settings.device)
+        value = _tensor(loss)
+        value = torch.full((), float(loss), device=self.settings.device) if value is None else value.float()
         value = value.mean() if value.ndim else value
         self._losses.append(value)
         if self._first is None:
