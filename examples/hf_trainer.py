@@ -53,13 +53,13 @@ def main() -> None:
     torch.manual_seed(0)
     digits = load_digits()
     images, labels = torch.tensor(digits.data, dtype=torch.float32) / 8 - 1, torch.tensor(digits.target)
-    order = torch.randperm(len(images))
-    train, val = order[:1500], order[1500:]
+    train, val = torch.randperm(len(images)).tensor_split([1500])
     with tempfile.TemporaryDirectory() as folder:
         said = TrainingArguments(
             folder,
             num_train_epochs=EPOCHS,
             per_device_train_batch_size=32,
+            learning_rate=3e-3,
             eval_strategy="epoch",
             save_strategy="no",
             report_to="none",
