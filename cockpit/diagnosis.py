@@ -43,6 +43,8 @@ class Flag:
 
     moment: ClassVar[Moment] = "evaluation"
     """When it looks: once before the first step, at fixed steps, or after each evaluation."""
+    at_start: ClassVar[bool] = False
+    """A flag of another moment that also looks once before the first step."""
     needed: ClassVar[int] = 3
     """It rises when so many ..."""
     of_last: ClassVar[int] = 4

@@ -64,7 +64,7 @@ class Judge:
         """Call when the run ends: what one look proves (a loss that is not finite) is also seen between two blocks."""
         found = self.rows()
         seen = self._narrowed(self._history.step, len(self._history.evaluations))
-        return found + self._look(("rows",), seen, only_proof=True)
+        return found + self._look(("rows", "start"), seen, only_proof=True)
 
     def catch_up(self) -> None:
         """After a resume: look again at all that counts, in silence; what holds is what the log says."""
@@ -85,7 +85,8 @@ class Judge:
             if explained:
                 watch.window.clear()
                 watch.began = -1
-            if flag.moment not in moments or resting or explained:
+            due = flag.moment in moments or (flag.at_start and moments == ("start",))
+            if not due or resting or explained:
                 continue
             sign = flag.look(seen)
             if only_proof and not (sign and sign.conclusive):

@@ -214,8 +214,7 @@ def test_rows_of_held_steps_are_forgiven_and_no_others(runs):
     log = Logbook(new_run(loads(TINY), runs, "log", allow_code=False, command=[]))
     rows = blank(4, STEPS)
     rows["step"], rows["loss"] = [1, 2, 3, 4], [1.0, np.nan, 1.0, np.inf]
-    log.hold(2)
-    log.hold(5)
+    rows["held"] = [0, 1, 0, 0]
     log.deliver(rows[:3], blank(0, LAYERS))
     with pytest.raises(NonFiniteLossError, match="inf at step 4"):
         log.deliver(rows[3:], blank(0, LAYERS))

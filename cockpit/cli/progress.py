@@ -81,6 +81,10 @@ def line_of(event: ev.Event) -> str:
             return f"{event.severity}: {event.id} at step {event.step}: {event.headline}"
         case ev.Cleared():
             return f"cleared: {event.id} at step {event.step}"
+        case ev.Remedied():
+            by = " unasked" if event.by == "auto" else ""
+            ways = {"live": "at once", "rollback": f"back at step {event.step}", "fork": f"in run {event.run}"}
+            return f"remedy for {event.id}{by}: {event.label}, {ways.get(event.how, event.how)}"
         case ev.Noted():
             return f"note: {event.text}"
         case ev.Ended():

@@ -44,7 +44,6 @@ class Logbook:
         self._flags: tuple[Flag, ...] = ()
         self._judge = Judge((), self.history)
         self._risen: list[ev.Flagged] = []
-        self._held: set[int] = set()
 
     def write(self, event: E) -> E:
         """Stamp an event, append it, fold it into the history."""
@@ -64,7 +63,6 @@ class Logbook:
             _cut(self.run.table(name), dtype, step)
         self._steps = TableWriter(self.run.table("steps"), STEPS)
         self._layers = TableWriter(self.run.table("layers"), LAYERS)
-        self._held.clear()
         self.write(ev.Resumed(step=step, checkpoint=checkpoint))
         self._refresh()
 
@@ -110,10 +108,6 @@ class Logbook:
         )
         return not any(each.look(then) for each in self._flags if each.card.name == flag)
 
-    def hold(self, step: int) -> None:
-        """A trick held this step back: whatever its loss, the weights know nothing of it."""
-        self._held.add(step)
-
     def last_look(self) -> None:
         """Let the flags see what came since their last look, as at the end of a run: what one look proves is found."""
         self._say(self._judge.final())
@@ -140,10 +134,7 @@ class Logbook:
         Steps that were held back did no harm.
         """
         self.rows(step_rows, layer_rows)
-        lost = step_rows[~np.isfinite(step_rows["loss"])]
-        if self._held:
-            lost = lost[[int(row["step"]) not in self._held for row in lost]]
-            self._held = {step for step in self._held if len(step_rows) and step > step_rows["step"][-1]}
+        lost = step_rows[~np.isfinite(step_rows["loss"]) & ~(step_rows["held"] > 0)]
         if len(lost):
             raise NonFiniteLossError(f"the loss became {lost['loss'][0]} at step {lost['step'][0]}")
 

@@ -42,10 +42,7 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
 def train_epoch(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -> End | None:
     """What the epoch still has to make, or less where the run ends or goes back to an earlier step."""
     for places in job.rest_of_epoch():
-        left = advance(job, places)
-        if job.held:
-            keeper.logbook.hold(job.step)
-        recorder.step(left)
+        take_step(job, places, recorder)
         stop = ""
         if job.calendar.ends_epoch(job.step):
             recorder.flush()
@@ -80,7 +77,7 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     if job.stepped:
         job.wiring.through("weights", job.model, at)
     job.step += 1
-    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, job.probe.meter.take())
+    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, job.probe.meter.take(), held=job.held)
 
 
 def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:

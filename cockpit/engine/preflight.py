@@ -103,7 +103,7 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
     try:
         job, loaded = assemble(recipe, Places(root=data_root()), allow_code=allow_code)
         begun = started(job, loaded)
-        measured, _ = measure_start(job)
+        measured, layers = measure_start(job)
         size = count(job.model, job.task)
         more = tuple(CHECKS[name](job) for name in wanted)
     except (AssemblyError, DataError, DeviceError) as error:
@@ -112,7 +112,7 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
         if not recipe.model.runs_code:
             raise  # a fault of ours, not of the user's network
         raise CheckError(f"model: {told(error)}") from error
-    history = History(started=begun, measured=measured, recipe=to_tree(recipe))
+    history = History(started=begun, measured=measured, recipe=to_tree(recipe), layers=layers)
     findings = Judge(recipe.flags.values(), history).start()
     return Report(
         begun,

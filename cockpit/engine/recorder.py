@@ -36,6 +36,8 @@ class Left(NamedTuple):
     """What measuring it cost."""
     stale: Tensor | None = None
     """bool, scalar: a gradient was left over from the step before."""
+    held: bool = False
+    """A trick held the step back: no weight was touched."""
 
 
 class _Pending(NamedTuple):
@@ -46,6 +48,7 @@ class _Pending(NamedTuple):
     scalars: Fetch
     """(n, 4): loss, accuracy, gradient norm, stale."""
     spent: list[Spent]
+    held: list[bool]
     sampled: list[int]
     layers: Fetch | None
     """(samples, layers, 3)"""
@@ -110,6 +113,7 @@ class Recorder:
                 speed=len(kept) / max(now - self._mark, 1e-9),
                 scalars=Fetch.start(_scalars(kept)),
                 spent=[left.spent for left in kept],
+                held=[left.held for left in kept],
                 sampled=[step for step, _ in sampled],
                 layers=Fetch.start(torch.stack([layers for _, layers in sampled])) if sampled else None,
             )
@@ -140,6 +144,7 @@ def _step_rows(pending: _Pending) -> Rows:
     rows = blank(len(pending.steps), STEPS)
     rows["step"], rows["time"], rows["lr"], rows["speed"] = pending.steps, pending.times, pending.lrs, pending.speed
     rows["loss"], rows["accuracy"], rows["grad_norm"], rows["stale"] = scalars.T
+    rows["held"] = pending.held
     rows["probing"] = [spent.seconds for spent in pending.spent]
     if pending.layers is not None:
         at = np.searchsorted(rows["step"], pending.sampled)

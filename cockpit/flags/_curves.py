@@ -14,6 +14,7 @@ from cockpit.flags._shared import (
     last_losses,
     learnable,
     learned,
+    losses_of,
     mean,
     planned,
     progressing,
@@ -36,10 +37,11 @@ def width(history: History) -> int:
 def levels(history: History) -> Floats:
     """Means of the training loss over `width` steps, spread evenly over the run so far up to its end, (<= PLACES,)."""
     size = width(history)
-    losses = history.steps["loss"]
-    count = min(PLACES, len(losses) // size)
-    ends = np.unique(np.linspace(size, len(losses), count).astype(int)) if count else ()
-    return np.array([losses[end - size : end].astype(np.float64).mean() for end in ends])
+    steps = history.steps
+    count = min(PLACES, len(steps) // size)
+    ends = np.unique(np.linspace(size, len(steps), count).astype(int)) if count else ()
+    known = [losses_of(steps[end - size : end]) for end in ends]
+    return np.array([some.mean() for some in known if len(some)])
 
 
 def first_loss(history: History) -> float:

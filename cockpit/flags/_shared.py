@@ -45,8 +45,15 @@ def mean(values: Floats) -> Mean:
 
 
 def last_losses(history: History, count: int) -> Floats:
-    """The training loss of the last steps, (<= count,)."""
-    return history.steps["loss"][-count:].astype(np.float64)
+    """The training loss of the last steps, (<= count,), less those that a trick held back."""
+    return losses_of(history.steps[-count:])
+
+
+def losses_of(rows: Rows) -> Floats:
+    """The training loss of some steps, less those that a trick held back."""
+    losses = rows["loss"].astype(np.float64)
+    held = rows["held"] > 0
+    return losses[~held] if held.any() else losses
 
 
 def significantly_less(new: Mean, old: Mean, by: float) -> bool:
@@ -64,7 +71,7 @@ def progressing(history: History) -> bool:
     if started is None:
         return True
     window = max(started.steps_per_epoch, planned(history) // 10, min(200, planned(history) // 4), 40)
-    rows = history.steps["loss"][-window:]
+    rows = last_losses(history, window)
     part = min(len(rows) // 4, SAMPLE)
     if part < 5:
         return True
@@ -89,10 +96,10 @@ def gap(history: History) -> int:
 
 
 def sampled(history: History, count: int) -> Rows:
-    """The last rows of `steps` on which the gradient was measured, at most `count`."""
+    """The last rows of `steps` on which the gradient was measured, at most `count`, less those that a trick held back."""
     # The first 20 steps are all measured, the later ones every few: that many rows hold them all.
     rows = history.steps[-(count * gap(history) + 20) :]
-    known: Rows = rows[~np.isnan(rows["grad_norm"])][-count:]
+    known: Rows = rows[~np.isnan(rows["grad_norm"]) & ~(rows["held"] > 0)][-count:]
     return known
 
 

@@ -12,7 +12,7 @@ from cockpit.flags._shared import change_lr, sampled, setting, switch_on
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
-BLOCK_OF_ROWS = 64
+BLOCK_OF_ROWS = 128
 """More than the steps between two looks: no step goes unseen."""
 
 
@@ -56,7 +56,7 @@ class NonFinite(Flag):
 
     def _what(self, history: History) -> tuple[str, int] | None:
         rows = history.steps[-BLOCK_OF_ROWS:]
-        lost = rows[~np.isfinite(rows["loss"])]
+        lost = rows[~np.isfinite(rows["loss"]) & ~(rows["held"] > 0)]
         if len(lost):
             return f"the training loss became {lost['loss'][0]}", int(lost["step"][0])
         if _val_lost([seen.val_loss for seen in history.evaluations[-2:]]):

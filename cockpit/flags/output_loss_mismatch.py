@@ -44,6 +44,7 @@ class OutputLossMismatch(Flag):
     """
 
     moment: ClassVar[Moment] = "rows"
+    at_start: ClassVar[bool] = True
     needed: ClassVar[int] = 1
     of_last: ClassVar[int] = 1
     quiet: ClassVar[int] = 8

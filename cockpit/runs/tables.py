@@ -21,6 +21,7 @@ STEPS = np.dtype(
         ("update_ratio", "<f4"),  # median over layers of |change| / |weight|; NaN likewise
         ("speed", "<f4"),  # steps per second
         ("probing", "<f4"),  # seconds of the step spent on measuring and judging
+        ("held", "<f4"),  # 1 where a trick held the step back: whatever its loss, the weights know nothing of it
         ("stale", "<f4"),  # 1 where a gradient was left over from the step before; NaN where nobody looked
     ]
 )
