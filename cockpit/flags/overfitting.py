@@ -51,6 +51,8 @@ class Overfitting(Flag):
         if len(seen) <= self.patience:
             return None
         curves = _curves(seen)
+        if not np.isfinite(curves.val_loss).all():
+            return None
         best = int(np.argmin(curves.val_loss[: -self.patience]))
         if not (self._val_is_up(curves.val_loss, history) and _train_falls(curves, best, history)):
             return None
@@ -87,10 +89,27 @@ class Overfitting(Flag):
         return gap > max(limit + 1e-6, 2 * accuracy_error(seen.val_accuracy, seen.val_size))
 
     def _accuracy_rises(self, curves: Curves, best: int, seen: Evaluated) -> bool:
-        """Against the later half of the time since the best loss: a rise that has ended is no excuse."""
+        """Against the later half of the time since the best loss: a rise that has ended is no excuse.
+
+        While that time is short, any rise counts.
+        """
+        since, long = len(curves.val_accuracy) - 1 - best, 2 * self.patience
         middle = (best + len(curves.val_accuracy) - self.patience) // 2
         then, now = curves.val_accuracy[middle : -self.patience].mean(), curves.val_accuracy[-self.patience :].mean()
-        return bool(now > then + accuracy_error(float(then), seen.val_size))
+        if since < long:
+            return bool(now > then)
+        risen = bool(now > then + accuracy_error(float(then), seen.val_size))
+        return risen or _climbs(curves.val_accuracy[-max(long, since // 2) :])
+
+
+def _climbs(values: Floats) -> bool:
+    """Whether a straight line through them rises by more than twice its own error: all are of the same images, so that they
+    differ by less than accuracies of different ones would."""
+    at = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = float(at @ values / (at @ at))
+    left = values - values.mean() - slope * at
+    error = float(np.sqrt(left @ left / max(len(values) - 2, 1) / (at @ at)))
+    return slope > 2 * error and slope > 0
 
 
 def _curves(seen: list[Evaluated]) -> Curves:
