@@ -18,6 +18,7 @@ from cockpit.flags._shared import (
     mean,
     planned,
     progressing,
+    setting,
     settled,
     significantly_less,
 )
@@ -29,6 +30,10 @@ LARGE = -2.0
 
 CONSTANT = 0.1
 """The margin where every image gets one answer: under an absolute error a constant answer earns less than the class shares."""
+
+
+FLAT = ("mae", "mse", "huber")
+"""Losses with next to no slope where an answer is wrong and sure."""
 
 
 @card(
@@ -103,5 +108,8 @@ def _one_answer(seen: Evaluated, largest: float) -> bool:
 
 def _remedies(history: History, too_fast: bool) -> tuple[Remedy, ...]:
     lower, higher = change_lr(history, 0.1), change_lr(history, 10.0) if base_lr(history) <= 1 else ()
+    if setting(history, "loss.name") in FLAT and not too_fast:
+        edits = (("loss", "cross_entropy"), *(edit for remedy in higher for edit in remedy.edits))
+        higher = (Remedy(label="train with the cross-entropy, at ten times the rate", edits=edits, since="start"), *higher)
     sweep = Remedy(label="try learning rates a factor of 3 apart on a few hundred images, until they can be learned by heart")
     return (lower + higher if too_fast else higher + lower) + (sweep,)
