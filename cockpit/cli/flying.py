@@ -142,6 +142,7 @@ def resume(
     json: JsonOpt = False,
 ) -> None:
     """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
+    from cockpit.recipe import loads
     from cockpit.runs.history import RunReader
     from cockpit.runs.launch import spawn
     from cockpit.runs.launch_facts import say_auto_remedy
@@ -152,6 +153,7 @@ def resume(
     reader.poll()
     if reader.state in LIVE:
         raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")
+    loads(found.recipe.read_bytes(), "recipe.yaml")  # what cannot be read is said here and not in a log
     if reader.state == "finished":
         raise BadInputError(f"run {found.id} ({found.name}) is finished: there is nothing left to train")
     if auto_remedy:

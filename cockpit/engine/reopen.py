@@ -92,8 +92,9 @@ def reopen(run: RunDir, which: str = "best") -> Reopened:
     """Rebuild a run's training and put the weights of a checkpoint in: best, last, or a kept epoch's. Raises ReopenError."""
     path = run.checkpoint(which)
     try:
+        recipe = recipe_of(run)
         saved = checkpoints.load(path)
-        job, loaded = built(recipe_of(run), allow_code=allows_code(run))
+        job, loaded = built(recipe, allow_code=allows_code(run))
         with fitting(path):
             job.model.load_state_dict(saved["model"])
             job.step = int(saved["step"])

@@ -18,6 +18,7 @@ from cockpit.flags._shared import (
     mean,
     planned,
     progressing,
+    recent_loss,
     sampled,
 )
 from cockpit.runs.history import History
@@ -88,7 +89,7 @@ def done(history: History) -> bool:
     if learned(history):
         return True
     floor = history.started.loss_floor if history.started else 0.0
-    return float(last_losses(history, 20).mean()) - floor < (1 - LEARNED) * to_learn(history)
+    return recent_loss(history, 20) - floor < (1 - LEARNED) * to_learn(history)
 
 
 def knows(history: History, share: float = 0.0) -> bool:

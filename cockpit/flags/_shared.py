@@ -49,6 +49,12 @@ def last_losses(history: History, count: int) -> Floats:
     return losses_of(history.steps[-count:])
 
 
+def recent_loss(history: History, count: int) -> float:
+    """The mean of the last training losses; NaN where there are none."""
+    losses = last_losses(history, count)
+    return float(losses.mean()) if len(losses) else math.nan
+
+
 def losses_of(rows: Rows) -> Floats:
     """The training loss of some steps, less those that a trick held back."""
     losses = rows["loss"].astype(np.float64)
@@ -87,7 +93,7 @@ def learned(history: History) -> bool:
     if history.evaluations:
         seen = history.evaluations[-1]
         return seen.train_accuracy - started.chance_accuracy > LEARNED * (1 - started.chance_accuracy)
-    return float(last_losses(history, 20).mean()) - started.loss_floor < (1 - LEARNED) * learnable(history)
+    return recent_loss(history, 20) - started.loss_floor < (1 - LEARNED) * learnable(history)
 
 
 def gap(history: History) -> int:

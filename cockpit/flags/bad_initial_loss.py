@@ -8,7 +8,7 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Severity, Sign
 from cockpit.flags._data import usual_start
-from cockpit.flags._shared import change_lr, last_losses, normalise
+from cockpit.flags._shared import change_lr, normalise, recent_loss
 from cockpit.runs.events import Measured, Remedy
 from cockpit.runs.history import History
 
@@ -58,7 +58,7 @@ class BadInitialLoss(Flag):
             return None
         wide = _widest(history)
         early = wide > self.wide and history.step <= EARLY
-        if len(history.steps) and not early and float(last_losses(history, 20).mean()) <= seen.expected_loss:
+        if len(history.steps) and not early and recent_loss(history, 20) <= seen.expected_loss:
             return None
         # A hair of tolerance: the limit itself is still in order, whatever the rounding.
         excess = seen.loss / seen.expected_loss - 1 - 1e-6
@@ -80,7 +80,7 @@ class BadInitialLoss(Flag):
     def _severity(self, seen: Measured, excess: float, wide: float, history: History) -> Severity:
         warm = history.started.warmup_steps if history.started else 0
         half = seen.expected_loss + (seen.loss - seen.expected_loss) / 2
-        lasting = history.step >= warm + self.steps and not float(last_losses(history, 20).mean()) < half
+        lasting = history.step >= warm + self.steps and not recent_loss(history, 20) < half
         if excess > self.out_of_bounds or (lasting and excess > self.far_above):
             return "critical"
         return "warning" if lasting or wide > self.wide else "info"

@@ -3,12 +3,10 @@
 import math
 from typing import ClassVar
 
-import numpy as np
-
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._evaluations import classifies, val_chance, val_error
-from cockpit.flags._shared import guessing, last_losses, learnable, settled
+from cockpit.flags._shared import guessing, learnable, recent_loss, settled
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 
@@ -71,7 +69,7 @@ class LossAccuracyMismatch(Flag):
         if max(chance, started.chance_accuracy) > self.majority or not math.isfinite(started.chance_loss):
             return None
         limit = started.chance_loss - self.fall * learnable(history)
-        loss = float(np.mean(last_losses(history, min(max(started.steps_per_epoch, 40), 1000))))
+        loss = recent_loss(history, min(max(started.steps_per_epoch, 40), 1000))
         blind = guessing(history, seen) and seen.val_accuracy <= chance + 2 * val_error(seen)
         if not blind or not loss < limit - 1e-6 or not seen.train_loss < limit - 1e-6:
             return None

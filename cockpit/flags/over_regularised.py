@@ -13,10 +13,10 @@ from cockpit.flags._shared import (
     accuracy_error,
     base_lr,
     guessing,
-    last_losses,
     learnable,
     learned,
     planned,
+    recent_loss,
     setting,
     settled,
 )
@@ -73,7 +73,7 @@ class OverRegularised(Flag):
         decay = decay_of(history)
         a_step = decay.lam * base_lr(history)
         chance = history.started.chance_loss
-        high = float(last_losses(history, 40).mean()) >= chance - 0.5 * learnable(history)
+        high = recent_loss(history, 40) >= chance - 0.5 * learnable(history)
         if not high or not a_step * planned(history) > FELT + 1e-6:
             return None
         first, last = _first_and_last(history, self.looks)

@@ -57,7 +57,7 @@ class Overfitting(Flag):
         if not (self._val_is_up(curves.val_loss, history) and _train_falls(curves, best, history)):
             return None
         gap = float(curves.train_accuracy[-1] - curves.val_accuracy[-self.patience :].mean())
-        sick = self._wide(gap, seen[-1]) and not self._accuracy_rises(curves, best, seen[-1])
+        sick = self._wide(gap, seen[-1]) and not self._accuracy_rises(curves, best, seen[-1], warned=_warned(history))
         up = curves.val_loss[-1] / curves.val_loss[best] - 1
         return Sign(
             severity="warning" if sick else "info",
@@ -88,18 +88,25 @@ class Overfitting(Flag):
         limit = self.gap_high if seen.train_accuracy > 0.9 else self.gap
         return gap > max(limit + 1e-6, 2 * accuracy_error(seen.val_accuracy, seen.val_size))
 
-    def _accuracy_rises(self, curves: Curves, best: int, seen: Evaluated) -> bool:
+    def _accuracy_rises(self, curves: Curves, best: int, seen: Evaluated, *, warned: bool) -> bool:
         """Against the later half of the time since the best loss: a rise that has ended is no excuse.
 
-        While that time is short, any rise counts.
+        While that time is short, any rise counts. Once the flag has warned, only a rise beyond the noise takes that back.
         """
         since, long = len(curves.val_accuracy) - 1 - best, 2 * self.patience
         middle = (best + len(curves.val_accuracy) - self.patience) // 2
         then, now = curves.val_accuracy[middle : -self.patience].mean(), curves.val_accuracy[-self.patience :].mean()
+        risen = bool(now > then + accuracy_error(float(then), seen.val_size))
+        if warned:
+            return risen
         if since < long:
             return bool(now > then)
-        risen = bool(now > then + accuracy_error(float(then), seen.val_size))
         return risen or _climbs(curves.val_accuracy[-max(long, since // 2) :])
+
+
+def _warned(history: History) -> bool:
+    """Whether it stands at warning already."""
+    return "overfitting" in history.active and history.active["overfitting"].severity != "info"
 
 
 def _climbs(values: Floats) -> bool:

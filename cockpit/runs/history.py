@@ -101,6 +101,7 @@ class History:
         """Forget what came after a step: the run went back to the checkpoint of that step."""
         self.evaluations = [seen for seen in self.evaluations if seen.step <= step]
         self.edits = [edit for edit in self.edits if edit.step <= step]
+        self.remedied = [act for act in self.remedied if act.step <= step]
         self.findings = [found for found in self.findings if found.step <= step]
         self.active = {}
         for found in self.findings:

@@ -11,6 +11,7 @@ from cockpit.engine.checks.found import Found
 from cockpit.engine.checks.untouched import untouched
 from cockpit.engine.loop import advance
 from cockpit.engine.training import Training
+from cockpit.travel import Setback
 
 MEMORY = 0.95
 """Of the running mean that says when to end."""
@@ -44,7 +45,10 @@ def _sweep(job: Training, low: float, high: float, steps: int) -> Iterator[tuple
     job.model.train()
     for number, places in zip(range(steps), _endless(job), strict=False):
         rate = low * (high / low) ** (number / (steps - 1))
-        loss = float(advance(job, places, rate).loss)
+        try:
+            loss = float(advance(job, places, rate).loss)
+        except Setback:
+            return
         job.step %= job.total_steps
         mean = MEMORY * mean + (1 - MEMORY) * loss
         running = mean / (1 - MEMORY ** (number + 1))
