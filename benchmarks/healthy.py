@@ -4,7 +4,8 @@
 flags in seconds and writes benchmarks/results/healthy.md: every finding at warning or above, and whether the run was well.
 
 A run is well where its last validation accuracy is at least WELL of its baseline's, and LEARNED. One that is not was harmed by
-its trick, or by a task of noise: a finding there is no false alarm, and is listed apart. Presets made for large machines are scaled down, as the table says.
+its trick, or by a task of noise: a finding there is no false alarm, and is listed apart. Presets made for large machines are
+scaled down, as the table says.
 """
 
 import argparse
