@@ -5,7 +5,7 @@ others after each evaluation. So the findings depend on what was recorded and no
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,11 +26,16 @@ Finding = Flagged | Cleared
 class Judge:
     """Watches one history. Every method returns the new findings (t is 0); it folds nothing: the caller writes and folds them.
 
-    A host that resumes a run reads its history (rewound by `Resumed`), makes a judge and calls `catch_up` once.
+    A host that resumes a run reads its history (rewound by `Resumed`), makes a judge and calls `catch_up` once. `on_fault` is
+    told of a flag that raised; it looks no more, for no flag may end a run. Without it, what a flag raises is raised.
     """
 
-    def __init__(self, flags: Iterable[Flag], history: History) -> None:
+    def __init__(
+        self, flags: Iterable[Flag], history: History, on_fault: Callable[[str, Exception], None] | None = None
+    ) -> None:
         self._history = history
+        self._on_fault = on_fault
+        self._failed: set[str] = set()
         self._watches = [_Watch(flag) for flag in _causes_first(flags)]
         self._active: dict[str, Flagged] = {}
         self._looked = 0
@@ -75,6 +80,19 @@ class Judge:
         for watch in self._watches:
             watch.level = _rank(self._active.get(watch.id))
 
+    def sign(self, flag: Flag, seen: History) -> Sign | None:
+        """What a flag sees in a history."""
+        if flag.card.name in self._failed:
+            return None
+        try:
+            return flag.look(seen)
+        except Exception as error:
+            if self._on_fault is None:
+                raise
+            self._failed.add(flag.card.name)
+            self._on_fault(flag.card.name, error)
+            return None
+
     def _look(self, moments: tuple[Moment, ...], seen: History, *, only_proof: bool = False) -> list[Finding]:
         found: list[Finding] = []
         for watch in self._watches:
@@ -88,7 +106,7 @@ class Judge:
             due = flag.moment in moments or (flag.at_start and moments == ("start",))
             if not due or resting or explained:
                 continue
-            sign = flag.look(seen)
+            sign = self.sign(flag, seen)
             if only_proof and not (sign and sign.conclusive):
                 continue
             finding = watch.take(sign, seen)

@@ -45,7 +45,7 @@ from cockpit.runs.mailbox import Command
 from cockpit.seams import SEAMS
 
 CNN = TINY.replace("{name: mlp, widths: [16], norm: none}", "{name: small_cnn, widths: [8], convs: 1}")
-NEEDS_OUTSIDE = {"mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "folder", "file"}
+NEEDS_OUTSIDE = {"mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "folder", "arrays", "file"}
 """Members that need files of the user; their own tests train them."""
 RESNET = "model={name: resnet, depth: 20, width: 0.25}"
 VIT = "model={name: vit, patch: 4, dim: 16, depth: 1, heads: 2}"

@@ -182,7 +182,7 @@ def test_layout(small: None) -> None:
 
 
 def test_flags_show_all_their_knobs_where_one_differs(small: None) -> None:
-    assert to_tree(loads("flags: {overfitting: {patience: 4}}"))["flags"] == {"overfitting": {"patience": 4}}
+    assert to_tree(loads("flags: {overfitting: {patience: 4}}"))["flags"] == {"overfitting": {"patience": 4, "then": "note"}}
     assert "flags" not in to_tree(loads("{}"))
 
 

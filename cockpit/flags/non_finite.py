@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._shared import change_lr, sampled, setting, switch_on
+from cockpit.flags._shared import base_lr, change_lr, sampled, setting, switch_on
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
@@ -49,7 +49,7 @@ class NonFinite(Flag):
             severity="critical",
             headline=f"{what[0]} at step {what[1]:,}",
             why="Every weight it touches becomes NaN, and no later step can mend that.",
-            evidence={"step": float(what[1]), "lr": float(history.steps["lr"][-1]), "gradient growth before": growth},
+            evidence={"step": float(what[1]), "lr": base_lr(history), "gradient growth before": growth},
             remedies=_remedies(history),
             conclusive=True,
         )

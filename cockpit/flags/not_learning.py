@@ -78,7 +78,7 @@ class NotLearning(Flag):
         if not guessing(history, seen):
             return None
         losses = last_losses(history, min(window, 1000))
-        if not np.isfinite(losses).all():
+        if len(losses) < 4 or not np.isfinite(losses).all():
             return None
         now, chance = mean(losses), started.chance_loss
         margin = max(self.margin, CONSTANT) if _one_answer(seen, started.chance_accuracy) else self.margin

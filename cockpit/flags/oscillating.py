@@ -78,6 +78,8 @@ def _late(history: History) -> list[Evaluated]:
 def _steady(history: History, seen: list[Evaluated]) -> bool:
     """Whether the rate stayed over these evaluations, and never came back from a fall."""
     rates = history.steps["lr"][-(history.step - seen[0].step + 1) :][:: max(1, len(seen) // 2)]
+    if not len(rates):
+        return False
     low, high = float(rates.min()), float(rates.max())
     return high > 0 and low > 0.95 * high and not restarted(history)
 

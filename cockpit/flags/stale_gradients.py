@@ -33,8 +33,8 @@ class StaleGradients(Flag):
     quiet: ClassVar[int] = 8
 
     count: int = knob(3, low=2, high=LOOKS, help=f"of the last {LOOKS} measured steps that began with an old gradient")
-    seconds: float = knob(30.0, above=0, high=1e6, help="a note where two steps lie so far apart, evaluations left out ...")
-    times: float = knob(10.0, above=1, high=1e6, help="... and so many times as far as usual")
+    seconds: float = knob(30.0, above=0, high=1e6, help="a note where two steps lie so far apart, evaluations left out")
+    times: float = knob(10.0, above=1, high=1e6, help="and so many times as far as usual")
 
     def look(self, history: History) -> Sign | None:
         """Looks at the last measured steps, then at the clock."""

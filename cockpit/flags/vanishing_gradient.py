@@ -92,7 +92,7 @@ def _at_chance(history: History) -> bool:
     if started is None or history.step < started.warmup_steps + 20:
         return False
     losses = last_losses(history, 20)
-    if len(losses) < 20 or not losses.mean() > started.chance_loss - 0.02 * learnable(history):
+    if len(losses) < 20 or not np.isfinite(losses).all() or not losses.mean() > started.chance_loss - 0.02 * learnable(history):
         return False
     old, new = mean(losses[:10]), mean(losses[10:])
     return not significantly_less(new, old._replace(value=min(old.value, started.chance_loss)), 0.0)

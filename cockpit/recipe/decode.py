@@ -120,5 +120,6 @@ def _example(node: Node, card: Card) -> str:
         return "drop the quotes"
     if not card.knobs:
         return ""
-    first = card.knobs[0].name
+    own = [knob for knob in card.knobs if knob.type in ("int", "float")] if isinstance(node, Scalar) and node.number else []
+    first = (own or card.knobs)[0].name
     return f"did you mean {{{first}: {node.text}}}?" if isinstance(node, Scalar) and node.number else f"write {{{first}: ...}}"
