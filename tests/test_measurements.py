@@ -108,6 +108,8 @@ def test_outputs_of_probabilities_and_logits():
     assert seen.entropy == pytest.approx(float(-(shares * shares.log()).sum(1).mean()), rel=1e-5)
     assert seen.spread == pytest.approx(logits.numpy().std(axis=0).mean(), rel=1e-5)
     assert outputs_of(logits[:1].expand(9, 5)).spread == pytest.approx(0, abs=1e-6)
+    assert list(seen.histogram) == np.histogram(logits.numpy(), 16)[0].tolist()
+    assert outputs_of(torch.tensor([[math.nan, 1.0]])).histogram == ()
 
 
 def test_one_output_is_a_coin_with_two_sides():

@@ -14,6 +14,7 @@ import ui_canned
 from cockpit import catalog
 from cockpit.recipe import edit, loads
 from cockpit.runs import events as ev
+from cockpit.runs.facts import Outputs
 from cockpit.runs.history import History, read_history
 from cockpit.runs.summary import probing
 from cockpit.runs.tables import LAYERS, blank
@@ -23,7 +24,7 @@ from cockpit.ui.model.curves import curves, marks
 from cockpit.ui.model.data import data
 from cockpit.ui.model.findings import findings, orders
 from cockpit.ui.model.launch import ago, run_row
-from cockpit.ui.model.layers import layers
+from cockpit.ui.model.layers import answers, layers
 from cockpit.ui.model.layout import shown_panes
 from cockpit.ui.model.run import header, machine, summary
 from cockpit.ui.model.tricks import TrickRow, rows
@@ -380,3 +381,23 @@ def test_the_share_of_dead_units_stays_in_view_between_evaluations(runs: Path) -
 @pytest.mark.parametrize(("number", "shown"), [(3.127, "3.1"), (20.0, "20"), (2421.5, "2,421.5"), (0.0, "0")])
 def test_epochs_are_counted_without_exponents(number: float, shown: str) -> None:
     assert epochs(number) == shown
+
+
+def test_what_the_network_answers_is_one_glance(runs: Path) -> None:
+    seen = canned(runs)
+    assert answers(seen) is None
+    outputs = Outputs(
+        samples=9,
+        width=3,
+        low=-2.5,
+        high=4.0,
+        row_sum_error=1.0,
+        column_sum_error=1.0,
+        spread=1.0,
+        entropy=0.5,
+        histogram=(1, 4),
+    )
+    seen.evaluations[-1] = replace(seen.evaluations[-1], outputs=outputs, recalls=(0.9, math.nan, 0.25))
+    found = answers(seen)
+    assert found is not None and found.histogram == (1, 4) and found.span == "-2.5 to 4"
+    assert found.words.startswith("entropy 0.50 · least recall 25 % (") and answers(History()) is None

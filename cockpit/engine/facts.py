@@ -7,6 +7,9 @@ from torch import Tensor
 
 from cockpit.runs.facts import Inputs, Outputs
 
+BINS = 16
+"""Parts of a histogram."""
+
 
 @torch.no_grad()
 def inputs_of(x: Tensor) -> Inputs:
@@ -48,7 +51,15 @@ def outputs_of(logits: Tensor) -> Outputs:
         column_sum_error=float((rows.sum(dim=0) - 1).abs().max()),
         spread=float(rows.std(dim=0, correction=0).mean()),
         entropy=float(torch.special.entr(shares).sum(dim=1).mean()),
+        histogram=_histogram(rows),
     )
+
+
+def _histogram(values: Tensor) -> tuple[int, ...]:
+    """Counts in BINS equal parts; nothing where the values are not all numbers."""
+    if not values.isfinite().all():
+        return ()
+    return tuple(map(int, torch.histc(values, BINS).tolist()))
 
 
 def recalls_of(guess: Tensor, truth: Tensor, classes: int) -> tuple[float, ...]:

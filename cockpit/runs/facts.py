@@ -39,3 +39,5 @@ class Outputs:
     """Standard deviation over the images, the mean of all outputs: 0 where every image gets the same answer."""
     entropy: float
     """Mean entropy of the predicted shares, in nats."""
+    histogram: tuple[int, ...] = ()
+    """Values in each of as many equal parts from low to high."""

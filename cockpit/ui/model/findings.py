@@ -126,7 +126,7 @@ def _finding(found: Flagged) -> Finding:
         epoch=f"epoch {epochs(found.epoch)}",
         headline=clean(found.headline),
         why=clean(found.why),
-        evidence=tuple((clean(key).replace("_", " "), evidence(item)) for key, item in found.evidence.items()),
+        evidence=_since(found) + tuple((clean(key).replace("_", " "), evidence(item)) for key, item in found.evidence.items()),
     )
 
 
@@ -154,6 +154,11 @@ def habits(card: Card) -> str:
     clears = f"Clears after {flag.quiet} looks that see less" if flag.quiet else "Never clears"
     causes = f" Silent while {' or '.join(flag.causes)} stands, which would explain it." if flag.causes else ""
     return f"Looks {moment}. Rises {rises}. {clears}.{causes}"
+
+
+def _since(found: Flagged) -> tuple[tuple[str, str], ...]:
+    """When the first of the looks that led to it saw something, where that was earlier."""
+    return (("since step", f"{found.since:,}"),) if 0 < found.since < found.step else ()
 
 
 def orders(remedy: Remedy, way: Way) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from cockpit.ui.model.words import clean
 TAIL = 16
 """Measurements a sparkline shows."""
 COUNTED = 4000
-"""Measurements among which the last count of dead and stuck units is looked for: only evaluations count them."""
+"""Measurements among which the last count of units and the last spread are looked for: only evaluations take them."""
 DEAD, SATURATED = 0.4, 0.5
 """Shares of a layer's units from which on the layer is marked."""
 
@@ -33,6 +33,30 @@ class LayerRow:
     std: str
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the network answers on the clean probe."""
+
+    histogram: tuple[int, ...]
+    span: str
+    words: str
+
+
+def answers(history: History) -> Answers | None:
+    """Of the last evaluation; None where nobody looked."""
+    seen = history.evaluations[-1] if history.evaluations else None
+    if seen is None or seen.outputs is None:
+        return None
+    out = seen.outputs
+    words = f"entropy {out.entropy:.2f}"
+    known = [(share, place) for place, share in enumerate(seen.recalls) if not np.isnan(share)]
+    if known:
+        share, place = min(known)
+        names = history.started.data.classes if history.started else ()
+        words += f" · least recall {percent(share)} ({clean(names[place]) if place < len(names) else place})"
+    return Answers(out.histogram, f"{out.low:.3g} to {out.high:.3g}", words)
+
+
 def layers(history: History) -> tuple[LayerRow, ...]:
     """Every layer in the order of the forward pass, measured or not. Reads only the end of the table."""
     if history.started is None:
@@ -40,11 +64,12 @@ def layers(history: History) -> tuple[LayerRow, ...]:
     known = history.started.layers
     tail = history.layers[-TAIL * max(1, len(known)) :]
     counted = history.layers[-COUNTED * max(1, len(known)) :]
-    counted = counted[~np.isnan(counted["dead"]) | ~np.isnan(counted["saturated"])]
+    counted = counted[~np.isnan(counted["dead"]) | ~np.isnan(counted["saturated"]) | ~np.isnan(counted["weight_std"])]
     rows = []
     for index, layer in enumerate(known):
         mine = tail[tail["layer"] == index]
-        dead, saturated = (_last(counted[name][counted["layer"] == index]) for name in ("dead", "saturated"))
+        looked = counted[counted["layer"] == index]
+        dead, saturated = _last(looked["dead"]), _last(looked["saturated"])
         rows.append(
             LayerRow(
                 name=clean(layer.name),
@@ -53,7 +78,7 @@ def layers(history: History) -> tuple[LayerRow, ...]:
                 saturated=percent(saturated),
                 sick=(dead >= DEAD, saturated >= SATURATED),
                 ratio=_short(_last(mine["update_ratio"])),
-                std=_short(_last(mine["weight_std"])),
+                std=_short(_last(looked["weight_std"])),
             )
         )
     return tuple(rows)

@@ -10,7 +10,7 @@ from cockpit.ui.model import run as runs
 from cockpit.ui.model.curves import Curves, curves
 from cockpit.ui.model.data import Data, data
 from cockpit.ui.model.findings import Finding
-from cockpit.ui.model.layers import LayerRow, layers
+from cockpit.ui.model.layers import Answers, LayerRow, answers, layers
 from cockpit.ui.model.run import Header, Summary
 from cockpit.ui.model.tricks import TrickRow
 from cockpit.ui.model.words import STATES
@@ -26,6 +26,7 @@ class View:
     tricks: tuple[TrickRow, ...] = ()
     findings: tuple[Finding, ...] = ()
     layers: tuple[LayerRow, ...] = ()
+    answers: Answers | None = None
     machine: tuple[str, ...] = ()
     curves: Curves = field(default_factory=Curves)
     summary: Summary | None = None
@@ -71,6 +72,7 @@ def run_view(
         tricks=tricks,
         findings=found,
         layers=layers(history),
+        answers=answers(history),
         machine=runs.machine(history),
         curves=curves(history),
         summary=runs.summary(run, state, history, waiting, watched),

@@ -5,7 +5,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from cockpit.ui.model.layers import LayerRow
+from cockpit.ui.model.layers import Answers, LayerRow
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.widgets.spark import sparkline
@@ -25,12 +25,24 @@ class LayersPane(Pane):
         yield Static(classes="headings")
         with VerticalScroll():
             yield Static(classes="rows")
+        yield Static(classes="answers")
 
-    def part(self, view: View) -> tuple[LayerRow, ...]:
-        """The rows."""
-        return view.layers
+    def part(self, view: View) -> tuple[tuple[LayerRow, ...], Answers | None]:
+        """The rows, and what the network answers."""
+        return view.layers, view.answers
 
-    def draw(self, part: tuple[LayerRow, ...]) -> None:
+    def draw(self, part: tuple[tuple[LayerRow, ...], Answers | None]) -> None:
+        """The rows, and below them a line of what comes out."""
+        rows, seen = part
+        self._draw_rows(rows)
+        line = self.query_one(".answers", Static)
+        line.display = seen is not None
+        if seen:
+            bars = sparkline(seen.histogram, len(seen.histogram)) + " " if seen.histogram else ""
+            said = f"{seen.span}\n      {seen.words}"
+            line.update(Content.assemble("  out ", (bars, "$primary"), (said, "$foreground 60%")))
+
+    def _draw_rows(self, part: tuple[LayerRow, ...]) -> None:
         """Columns as wide as the pane allows: the sparkline takes what the names leave, the weights' spread leaves first."""
         width = max(24, self.content_size.width - 1)
         longest = max((len(row.name) for row in part), default=5)
