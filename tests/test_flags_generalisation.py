@@ -345,16 +345,16 @@ def poor(accuracy: Any, base: dict[str, Any] = FLAT, val: Any = None, **more: An
 @pytest.mark.parametrize(
     ("whole", "found"),
     [
-        (poor(0.4), ("warning", 160)),
-        (poor(0.549), ("warning", 160)),
+        (poor(0.4), ("info", 160)),
+        (poor(0.549), ("info", 160)),
         (poor(0.55), ("", 0)),
         (poor(0.4, val=0.3), ("", 0)),  # that is a gap between the splits
-        (poor(0.4, val=0.35), ("warning", 160)),
+        (poor(0.4, val=0.35), ("info", 160)),
         (poor(0.4, FALLING), ("info", 400)),  # still learning when the run ends
-        (poor(0.32, FALLING), ("warning", 400)),  # and hardly anything was learned
+        (poor(0.32, FALLING), ("info", 400)),
         (poor(0.33, FALLING), ("info", 400)),
         (poor(0.2, FALLING, lr=[[1, 0.1], [400, 0.049]]), ("info", 400)),  # a short run, but it went as planned
-        (poor(0.2, FALLING, lr=[[1, 0.1], [400, 0.051]]), ("warning", 400)),
+        (poor(0.2, FALLING, lr=[[1, 0.1], [400, 0.051]]), ("info", 400)),
         (poor([[1, 0.1], [20, 0.5]]), ("info", 400)),  # the loss is disturbed, the clean images get better
         (poor(0.4, lr=[[1, 0.1], [60, 0.1], [61, 0.04]]), ("info", 400)),  # resting because the rate came down
         (poor(0.2, FALLING, run={"total_steps": 800}), ("", 0)),

@@ -14,7 +14,7 @@ from cockpit.datasets.base import Places
 from cockpit.datasets.places import data_root
 from cockpit.engine.advice import advice, needed, shared_images, usual_rate
 from cockpit.engine.assemble import assemble
-from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
+from cockpit.engine.facts import early_norm, inputs_of, outputs_of, recalls_of
 from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.units import alike, unit_rows, watch_activity
@@ -173,3 +173,17 @@ def test_a_step_needs_at_least_weights_gradients_and_activations():
     size = count(job.model, job.task)
     assert needed(size, job) > 2 * 4 * size.parameters + size.activations * job.recipe.train.batch_size
     assert list(shared_images(loaded.facts)) == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ((nn.BatchNorm1d(4), nn.Linear(4, 4)), True),
+        ((nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)), True),
+        ((nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4)), True),
+        ((nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.BatchNorm1d(4)), False),
+        ((nn.Linear(4, 2),), False),
+    ],
+)
+def test_a_norm_at_the_first_layer_is_known(layers, expected):
+    assert early_norm(nn.Sequential(*layers)) is expected

@@ -12,6 +12,7 @@ from cockpit.datasets.base import Places
 from cockpit.engine import randomness
 from cockpit.engine.data.load import Loaded, Split, load
 from cockpit.engine.device import Precision, pick_device, pick_precision
+from cockpit.engine.facts import early_norm
 from cockpit.engine.feed import Feed
 from cockpit.engine.floors import chance_and_floor
 from cockpit.engine.probes import layers_of
@@ -176,4 +177,5 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         weight_decay=max(float(group.get("weight_decay", 0.0)) for group in groups),
         frozen=tuple(name for name, weight in job.model.named_parameters() if not weight.requires_grad),
         traits=tags_of(job.recipe),
+        early_norm=early_norm(job.model),
     )

@@ -3,12 +3,24 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cockpit.runs.facts import Inputs, Outputs
 
 BINS = 16
 """Parts of a histogram."""
+
+
+NORMS = (
+    *(nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
+    nn.LocalResponseNorm,
+)
+
+
+def early_norm(model: nn.Module) -> bool:
+    """Whether a norm layer is registered before the first layer with weights, or right after it."""
+    parts = [part for part in model.modules() if isinstance(part, (*NORMS, nn.Linear, nn.modules.conv._ConvNd))]
+    return any(isinstance(part, NORMS) for part in parts[:2])
 
 
 @torch.no_grad()

@@ -24,7 +24,14 @@ SAMPLE = 256
 def settled(history: History) -> bool:
     """Whether the warm-up and the first max(50 steps, 2 % of the run) are over."""
     started = history.started
-    return started is not None and history.step > max(50, started.warmup_steps, 0.02 * planned(history))
+    over = started is not None and history.step > max(50, started.warmup_steps, 0.02 * planned(history))
+    return over and not rising(history)
+
+
+def rising(history: History) -> bool:
+    """Whether the learning rate still rises: a warm-up, declared or not."""
+    rates = history.steps["lr"][-max(20, planned(history) // 20) :]
+    return len(rates) > 1 and float(rates[-1]) > 1.02 * float(rates[0])
 
 
 def learnable(history: History) -> float:

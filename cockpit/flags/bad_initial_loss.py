@@ -56,18 +56,17 @@ class BadInitialLoss(Flag):
         seen = history.measured
         if seen is None or seen.samples < self.samples or not math.isfinite(seen.loss) or not 0 < seen.expected_loss < math.inf:
             return None
-        wide = _widest(history)
+        wide, batch = _widest(history), _summed_over(seen, history)
         early = wide > self.wide and history.step <= EARLY
-        if len(history.steps) and not early and recent_loss(history, 20) <= seen.expected_loss:
+        if len(history.steps) and not early and recent_loss(history, 20) <= seen.expected_loss * max(batch, 1):
             return None
         # A hair of tolerance: the limit itself is still in order, whatever the rounding.
         excess = seen.loss / seen.expected_loss - 1 - 1e-6
         if excess <= self.above:
             return _below(seen.loss, seen.expected_loss) if excess < -self.below - 2e-6 else None
-        batch = _summed_over(seen, history)
         times = f", about {batch} times as much: it looks summed over the batch" if batch else ""
         return Sign(
-            severity=self._severity(seen, excess, wide, history),
+            severity=self._severity(seen, excess, wide, history, summed=bool(batch)),
             headline=f"first loss {seen.loss:.3g}, where equal logits give {seen.expected_loss:.3g}{times}",
             why="Every step is as many times too long as the batch has images."
             if batch
@@ -77,10 +76,13 @@ class BadInitialLoss(Flag):
             remedies=(AVERAGE, *change_lr(history, 1 / batch, "start")) if batch else _remedies(history),
         )
 
-    def _severity(self, seen: Measured, excess: float, wide: float, history: History) -> Severity:
+    def _severity(self, seen: Measured, excess: float, wide: float, history: History, *, summed: bool) -> Severity:
+        """A sum is no illness in itself: with a rate to match it learns, and the loss is soon below that of a guess."""
         warm = history.started.warmup_steps if history.started else 0
         half = seen.expected_loss + (seen.loss - seen.expected_loss) / 2
         lasting = history.step >= warm + self.steps and not recent_loss(history, 20) < half
+        if summed:
+            return "warning" if history.step >= warm + EARLY else "info"
         if excess > self.out_of_bounds or (lasting and excess > self.far_above):
             return "critical"
         return "warning" if lasting or wide > self.wide else "info"

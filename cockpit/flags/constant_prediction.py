@@ -1,6 +1,7 @@
 """A network that gives nearly every image the same answer."""
 
 import math
+from itertools import pairwise
 from typing import ClassVar
 
 from cockpit.cards import card, knob
@@ -14,6 +15,10 @@ REMEDIES = (
     Remedy(label="feed zeros in the place of the images: if the loss stays the same, the input never reaches the output"),
     Remedy(label="give the last layer one output for each class, without a softmax over a single unit"),
 )
+
+
+OPENING, GROWS = 4, 1.03
+"""Looks in a row at which the outputs spread by so much more than at the one before."""
 
 
 @card(
@@ -51,7 +56,7 @@ class ConstantPrediction(Flag):
         if not same and not seen.largest_class_share > self.share + 1e-6:
             return None
         return Sign(
-            severity="warning" if stalled(history) else "info",
+            severity="warning" if stalled(history) and not _opening(history.evaluations) else "info",
             headline="every image gets the same output"
             if same
             else f"{seen.largest_class_share:.0%} of the validation images get one class, which {prior:.0%} of them are of",
@@ -66,6 +71,12 @@ class ConstantPrediction(Flag):
         if outputs is None or not math.isfinite(outputs.spread) or outputs.samples < FEW:
             return False
         return outputs.spread <= self.spread * max(abs(outputs.low), abs(outputs.high), 1e-30)
+
+
+def _opening(seen: list[Evaluated]) -> bool:
+    """Whether the outputs spread further at each of the last looks: a deep network leaves its plateau like that."""
+    spreads = [one.outputs.spread for one in seen[-OPENING:] if one.outputs]
+    return len(spreads) == OPENING and all(new > GROWS * old > 0 for old, new in pairwise(spreads))
 
 
 def _evidence(seen: Evaluated, prior: float) -> dict[str, float | str]:

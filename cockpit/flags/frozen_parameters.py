@@ -21,6 +21,10 @@ DETACHED = Remedy(label="look for detach(), no_grad() or .data between these lay
 RATE = Remedy(label="check the learning rate of their parameter group", since="start")
 
 
+ROUNDED = 1e-6
+"""A norm that differs by no more, relative to its size, has not changed."""
+
+
 @card(
     "frozen_parameters",
     when="Always: a network can reach a fair accuracy on the features of random weights, and nothing else shows it.",
@@ -57,8 +61,10 @@ class FrozenParameters(Flag):
         table = self._measured(history)
         if table is None:
             return _on_purpose(started)
-        grads, moves, due = table
-        silent, still = (grads == 0).all(axis=0), (moves == 0).all(axis=0)
+        grads, moves, due, norms = table
+        # The steps of one optimizer are measured; what another one moves shows in the norms.
+        elsewhere = np.ptp(norms, axis=0) > ROUNDED * norms.max(axis=0)
+        silent, still = (grads == 0).all(axis=0) & ~elsewhere, (moves == 0).all(axis=0) & ~elsewhere
         outside = still & np.array([not layer.trained for layer in started.layers])
         stopped = still & ~silent & (np.median(due, axis=0) > ROUNDING)
         accepted = silent & ~outside if learned(history) or _explained(history, grads) else np.zeros_like(silent)
@@ -76,9 +82,10 @@ class FrozenParameters(Flag):
                 return _sign(started, sick, f"{what} since the start", why, remedy)
         return _on_purpose(started)
 
-    def _measured(self, history: History) -> tuple[Floats, Floats, Floats] | None:
-        """Gradient norms, update ratios, and those that plain SGD would make, each (samples, layers), of the first steps and of
-        the last; None where few are measured.
+    def _measured(self, history: History) -> tuple[Floats, Floats, Floats, Floats] | None:
+        """Gradient norms, update ratios, those that plain SGD would make, and weight norms, each (samples, layers).
+
+        Of the first steps and of the last; None where few are measured.
         """
         count = len(history.started.layers) if history.started else 0
         if not count:
@@ -94,7 +101,7 @@ class FrozenParameters(Flag):
         grads, moves, norms = (both[name].astype(np.float64) for name in ("grad_norm", "update_ratio", "weight_norm"))
         on = rates[:, 0] > 0
         due = rates * grads / np.maximum(norms, 1e-12)
-        return (grads[on], moves[on], due[on]) if np.count_nonzero(on) >= 5 else None
+        return (grads[on], moves[on], due[on], norms[on]) if np.count_nonzero(on) >= 5 else None
 
 
 def _by_step(rows: Rows, count: int) -> Rows | None:

@@ -71,6 +71,8 @@ class InputScale(Flag):
                 embedded = history.started and any(layer.kind == "Embedding" for layer in history.started.layers)
                 why = "Unless the network scales them itself, its first layer is flooded."
                 return None if embedded else ("info", f"whole-number {span}", why)
+            if history.started and history.started.early_norm:
+                return "info", span, "The first layer is normalised: its updates are small, and all else is as usual."
             return "warning", span + _share(inputs), "Weights are made for inputs near 1: larger ones flood the first layer."
         if inputs.std < self.smallest_std * (1 - 1e-6) and size < 10 * self.smallest_std and inputs.floating:
             why = "All inputs look alike to the first layer: signal and gradient are as small as they are."

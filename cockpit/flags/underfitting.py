@@ -20,8 +20,8 @@ from cockpit.runs.history import History
 class Underfitting(Flag):
     """Loss and scores no longer move, and the clean training images are known no better than half, as are the others.
 
-    Where the run ends first, it is a warning only if hardly anything was learned at a rate that had not come down; a short run
-    that went as it was planned gets a note.
+    A note, since the curves of a network that cannot learn and of data that cannot be learned are the same; a warning where you
+    say which accuracy can be had.
     """
 
     moment: ClassVar[Moment] = "evaluation"
@@ -35,7 +35,7 @@ class Underfitting(Flag):
     )
 
     target: float = knob(0.5, above=0, below=1, help="share of what lies between a guess and certainty that should be known")
-    little: float = knob(0.25, above=0, below=1, help="the same, below which the end of the run is a warning by itself")
+    wanted: float | None = knob(None, above=0, high=1, help="accuracy that you know can be had; only with it does this warn")
 
     def look(self, history: History) -> Sign | None:
         """The target is on the clean training images."""
@@ -44,16 +44,16 @@ class Underfitting(Flag):
             return None
         seen = history.evaluations[-1]
         share = known(seen.train_accuracy, started.chance_accuracy)
-        if not share < self.target - 1e-6 or not _agree(seen):
+        short = share < self.target - 1e-6 if self.wanted is None else seen.train_accuracy < self.wanted - 1e-6
+        if not short or not _agree(seen):
             return None
         ends = history.step >= started.total_steps > 0
         rests = resting(history)
         in_decay = last_lr(history) < 0.5 * highest_lr(history)
-        poor = share < self.little - 1e-6 and not in_decay
         if not ends and (not rests or in_decay):
             return None
         return Sign(
-            severity="info" if ends and not poor else "warning",
+            severity="info" if self.wanted is None else "warning",
             headline=f"{seen.train_accuracy:.0%} of the clean training images are right"
             + (" at the end of the run" if ends else " and the loss rests")
             + f"; guessing earns {started.chance_accuracy:.0%}",

@@ -101,6 +101,8 @@ class Started(Event):
     """Tags of everything in the plan (cockpit.cards.TAGS)."""
     accumulate: int = 1
     """Backward passes for each update, as declared."""
+    early_norm: bool = False
+    """The first layer is normalised, before it or after it: the scale of the inputs does not matter to the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,8 @@ class Hooks:
 
     def _backward(self, weight: Tensor) -> None:
         """Called with the new gradient before it is added to the old one."""
-        if self._fresh and self._probe.due(self.row + 1):
+        # With several, a gradient may rightly lie there until the turn of its optimizer.
+        if self._fresh and not self._settings.several and self._probe.due(self.row + 1):
             self.stale = self._no if weight.grad is None else weight.grad.detach().any()
         self._fresh = False
 

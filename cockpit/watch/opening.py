@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cockpit.engine.facts import inputs_of
+from cockpit.engine.facts import early_norm, inputs_of
 from cockpit.engine.probes import layers_of
 from cockpit.runs import events as ev
 from cockpit.runs.facts import Inputs
@@ -152,6 +152,7 @@ def started(settings: Settings, first: First, prior: Prior, x: Tensor | None) ->
         criterion=first.loss.takes,
         frozen=tuple(name for name, weight in net.named_parameters() if not weight.requires_grad),
         accumulate=settings.accumulate,
+        early_norm=early_norm(net),
     )
 
 

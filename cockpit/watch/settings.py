@@ -32,6 +32,8 @@ class Settings:
     optimizer: Optimizer
     optimized: frozenset[int]
     """Ids of the weights in the hands of any optimizer."""
+    several: bool
+    """There are other optimizers beside it."""
     name: str
     runs: Path | None
     criterion: Any
@@ -69,6 +71,7 @@ def checked(model: Any, optimizer: Any, name: Any, runs: Any, probe: Any, classe
         model=model,
         net=net,
         optimizer=optimizers[0],
+        several=len(optimizers) > 1,
         optimized=frozenset(id(weight) for one in optimizers for group in one.param_groups for weight in group["params"]),
         name=str(name) or "watched",
         runs=Path(runs) if runs is not None else None,
