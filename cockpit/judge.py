@@ -48,7 +48,7 @@ class Judge:
     def rows(self) -> list[Finding]:
         """Call whenever the tables grew, by however much: judges every step that is due and has been passed."""
         found: list[Finding] = []
-        last = self._history.step
+        last = _last_step(self._history)
         while True:
             block = next_look(self._looked)
             waiting = self._history.evaluations[self._evaluations :][:1]
@@ -131,6 +131,12 @@ class Judge:
             layers=layers[: _without_dead(layers, step) if before_evaluation else rows_until(layers, step)],
             recipe=whole.recipe,
         )
+
+
+def _last_step(history: History) -> int:
+    """The last step recorded. Rows stand for steps in a row: one that claims to be far ahead is damaged."""
+    rows = history.steps
+    return min(history.step, int(rows["step"][0]) + len(rows) - 1) if len(rows) else history.step
 
 
 def next_look(step: int) -> int:

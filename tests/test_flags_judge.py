@@ -196,3 +196,12 @@ def test_looks_grow_rarer_and_stay_on_the_lattice() -> None:
     gaps = np.diff(steps)
     assert steps[:21] == list(range(0, 401, 20)) and set(gaps[:40]) == {20} and gaps.max() == gaps[-1] == 100
     assert (np.diff(gaps) >= 0).all() and all(step % BLOCK == 0 for step in steps)
+
+
+def test_a_damaged_step_does_not_keep_the_judge_busy_for_ever() -> None:
+    whole = history(next(case for case in LIVELY if case["file"] == "overfitting"))
+    expected = replay(whole, EVERY)
+    whole.steps = whole.steps.copy()
+    whole.steps["step"][-1] = 2**60
+    found = replay(whole, EVERY)
+    assert [finding.id for finding in found] == [finding.id for finding in expected]
