@@ -152,7 +152,7 @@ def test_an_evaluation_that_cannot_be_read_yet_is_left_out() -> None:
     assert "told the criterion" in history.notes[0].text and len(history.evaluations) == 2
 
 
-def test_a_flag_that_fails_does_not_hide_the_end(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_flag_that_fails_does_not_hide_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     from cockpit.flags.non_finite import NonFinite
 
     def broken(*_: Any) -> None:
@@ -166,7 +166,9 @@ def test_a_flag_that_fails_does_not_hide_the_end(monkeypatch: pytest.MonkeyPatch
         loop(run, net, optimizer, CE, x, y)
     history = read_history(run.dir)
     assert history.ended and history.ended.state == "finished" and len(history.steps) == 20 and len(history.evaluations) == 2
-    assert "no good" in history.notes[0].text and "no good" in capfd.readouterr().err
+    (note,) = history.notes
+    assert "non_finite failed and looks no more" in note.text and "no good" in note.text
+    assert "no good" in run.dir.log.read_text()
 
 
 def test_more_than_one_row_an_example() -> None:

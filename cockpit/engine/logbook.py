@@ -114,7 +114,7 @@ class Logbook:
         """A fault of ours: said once, and the run goes on without the flag."""
         with suppress(OSError), open(self.run.log, "a", encoding="utf-8", errors="backslashreplace") as log:
             traceback.print_exception(error, file=log)
-        text = f"the flag {flag} failed and looks no more: {type(error).__name__}; the traceback is in host.log"
+        text = f"the flag {flag} failed and looks no more: {type(error).__name__}: {error}; the traceback is in host.log"
         self.write(ev.Noted(step=self.history.step, level="warning", text=text))
 
     def last_look(self) -> None:
