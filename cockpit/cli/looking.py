@@ -25,7 +25,7 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
     if not summaries:
         say(f"no runs under {runs_root(runs)} yet; `cockpit train first_flight` makes one")
     for one in summaries:
-        best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] else ""
+        best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] and one["best"]["val_accuracy"] is not None else ""
         epochs = f"epoch {one['epoch'] or 0:.1f}" + (f"/{one['epochs']}" if one["epochs"] else "") if one["device"] else ""
         reason = one["reason"] if one["state"] == "failed" else ""
         say(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
