@@ -195,7 +195,7 @@ class Control:
         number = args.get("number", "1")
         if finding is None:
             return Answer(False, f"no finding of {args.get('flag', '')[:60]!r} stands")
-        if not number.isdecimal() or not 1 <= int(number) <= len(finding.remedies):
+        if not number.isdecimal() or len(number) > 6 or not 1 <= int(number) <= len(finding.remedies):
             return Answer(False, f"{finding.id} has {len(finding.remedies)} remedies; {number[:20]!r} is none of them")
         act, by = Act(finding, finding.remedies[int(number) - 1]), args.get("by", "user")
         if act.remedy.verb == "stop":
@@ -224,7 +224,7 @@ def _say_stopped(act: Act, by: str, crew: Crew) -> None:
 def _snooze(flag: str, epochs: str, crew: Crew) -> Answer:
     if flag not in crew.job.recipe.flags:
         return Answer(False, f"{flag[:60]!r} is no flag of this run")
-    if not epochs.isdecimal() or not 0 < int(epochs) <= 100_000:
+    if not epochs.isdecimal() or len(epochs) > 6 or not 0 < int(epochs) <= 100_000:
         return Answer(False, f"expected a number of epochs, got {epochs[:20]!r}")
     until = crew.job.step + int(epochs) * crew.job.steps_per_epoch
     crew.keeper.logbook.write(ev.Snoozed(step=crew.job.step, id=flag, until=until))
