@@ -19,7 +19,7 @@ from cockpit.runs.history import History, RunReader, read_history
 from cockpit.runs.log import LineReader, LineWriter, append_json, read_json
 from cockpit.runs.mailbox import Command, send, take
 from cockpit.runs.state import beat, read_heartbeat, state_of
-from cockpit.runs.tables import STEPS, TableWriter, read_table
+from cockpit.runs.tables import HEAD, STEPS, TableWriter, read_table
 
 DATA = ev.DataFacts(
     source="digits",
@@ -143,8 +143,6 @@ def test_a_torn_row_costs_that_row_only(tmp_path):
     writer = TableWriter(path, STEPS)
     writer.append(rows[:1])
     assert read_table(path, STEPS)["step"].tolist() == [1, 2, 3, 1]
-    writer.cut_after(0)
-    assert len(read_table(path, STEPS)) == 0
     writer.close()
 
 
@@ -153,12 +151,12 @@ def test_a_disk_that_takes_only_a_part_keeps_what_was_whole(tmp_path):
     lines.append("one")
     table.append(np.ones(1, STEPS))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (STEPS.itemsize + 20, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEAD + STEPS.itemsize + 20, limits[1]))
     try:
         with pytest.raises(OSError, match=r"part of|too large"):
             table.append(np.ones(2, STEPS))
         with pytest.raises(OSError, match=r"part of|too large"):
-            lines.append("x" * 200)
+            lines.append("x" * 2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     lines.append("two")

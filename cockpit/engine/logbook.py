@@ -20,7 +20,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import LineWriter
-from cockpit.runs.tables import LAYERS, STEPS, Rows, TableWriter, read_table, rows_until
+from cockpit.runs.tables import HEAD, LAYERS, STEPS, Rows, TableWriter, read_table, rows_until, write_table
 
 E = TypeVar("E", bound=ev.Event)
 
@@ -191,15 +191,12 @@ class Logbook:
 
 
 def _cut(path: Path, dtype: np.dtype[Any], step: int) -> None:
-    """Drop the rows of later steps. In a new file: readers hold a map of the old one, and may not lose what is under it."""
+    """Drop the rows of later steps."""
     rows = read_table(path, dtype)
     keep = rows_until(rows, step) if len(rows) else 0
     if keep == len(rows):
         return
-    part = path.with_suffix(".part")
     try:
-        part.write_bytes(rows[:keep].tobytes())
-        os.replace(part, path)
+        write_table(path, rows[:keep])
     except OSError:  # a full disk: better in place than not at all
-        part.unlink(missing_ok=True)
-        os.truncate(path, keep * dtype.itemsize)
+        os.truncate(path, HEAD + keep * dtype.itemsize)

@@ -1,7 +1,15 @@
-"""Numeric records of fixed width, appended by the host and memory-mapped by readers: a million steps open at once."""
+"""Numeric records of fixed width, appended by the host and memory-mapped by readers: a million steps open at once.
 
+A file is a head that names the columns, and rows: `numpy.memmap(path, dtype, offset=1024)` reads it.
+"""
+
+import errno
+import json
 import os
+import re
+import zlib
 from bisect import bisect_right
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +61,10 @@ MACHINE = np.dtype(
 TABLES = {"steps": STEPS, "layers": LAYERS, "machine": MACHINE}
 
 
+HEAD = 1024
+"""Bytes before the first row: the layout, twice, so that no single damage takes the table with it."""
+
+
 def blank(count: int | tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
     """Rows in which every measurement is unknown: NaN, or 0 for whole numbers."""
     rows = np.zeros(count, dtype)
@@ -67,43 +79,110 @@ def rows_until(rows: Rows, step: int) -> int:
     return bisect_right(np.asarray(rows)["step"], step)
 
 
+def table_bytes(rows: Rows) -> bytes:
+    """A whole table as its file holds it."""
+    return _head(rows.dtype) + np.ascontiguousarray(rows).tobytes()
+
+
 class TableWriter:
-    """Appends whole rows to a file; a row torn by a crash is cut off when the file is opened again."""
+    """Appends whole rows to a file; a row torn by a crash is cut off when the file is opened again.
+
+    A table in the layout of another version is brought to this one's; what is no table is moved aside.
+    """
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         path.parent.mkdir(exist_ok=True)
+        stored = _layout(path)
+        if stored is None and path.exists() and path.stat().st_size:
+            os.replace(path, path.with_suffix(".damaged"))
+        elif stored not in (None, dtype):
+            write_table(path, read_table(path, dtype))
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (lives as long as the run)
+        self._mend()
+
+    def _mend(self) -> None:
+        """Cut off a torn row, and begin the file if it is new. OSError when the disk is full."""
         size = os.fstat(self._file.fileno()).st_size
-        self._file.truncate(size - size % dtype.itemsize)
+        if size >= HEAD:
+            self._file.truncate(size - (size - HEAD) % self._dtype.itemsize)
+        else:
+            self._file.truncate(0)
+            self._write(_head(self._dtype))
 
     def append(self, rows: Rows) -> None:
         """Write rows of the table's dtype. OSError when the disk is full; then nothing of them counts."""
+        if os.fstat(self._file.fileno()).st_size < HEAD:
+            self._mend()
+        self._write(np.ascontiguousarray(rows, self._dtype).tobytes())
+
+    def _write(self, data: bytes) -> None:
         size = os.fstat(self._file.fileno()).st_size
         try:
-            data = np.ascontiguousarray(rows, self._dtype).tobytes()
             if self._file.write(data) != len(data):
-                raise OSError("the disk took only part of the rows")
+                raise OSError(errno.ENOSPC, "the disk took only part of the rows")
         except OSError:
             self._file.truncate(size)
             raise
-
-    def cut_after(self, step: int) -> None:
-        """Drop the rows of later steps: they are trained again after a resume."""
-        rows = read_table(Path(self._file.name), self._dtype)
-        keep = int(np.searchsorted(rows["step"], step, side="right"))
-        del rows
-        self._file.truncate(keep * self._dtype.itemsize)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def read_table(path: Path, dtype: np.dtype[Any]) -> Rows:
-    """The whole rows of a table as a read-only map; empty where there is no file yet, or none that can be read."""
+def write_table(path: Path, rows: Rows) -> None:
+    """Put a whole table in the place of another. In a new file: readers hold a map of the old one. OSError: as it was."""
+    part = path.with_suffix(".part")
     try:
-        count = path.stat().st_size // dtype.itemsize
-        return np.memmap(path, dtype, mode="r", shape=(count,)) if count else np.empty(0, dtype)
-    except OSError:
+        part.write_bytes(table_bytes(rows))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_table(path: Path, dtype: np.dtype[Any]) -> Rows:
+    """The whole rows of a table as a read-only map; empty where there is no file yet, or none that can be read.
+
+    Of a table in another layout, the columns that this one knows; the others are unknown.
+    """
+    stored = _layout(path)
+    if stored is None:
         return np.empty(0, dtype)
+    try:
+        count = (path.stat().st_size - HEAD) // stored.itemsize
+        rows: Rows = np.memmap(path, stored, mode="r", offset=HEAD, shape=(count,)) if count > 0 else np.empty(0, stored)
+    except (OSError, ValueError):  # gone or cut since
+        return np.empty(0, dtype)
+    if stored == dtype:
+        return rows
+    known = blank(len(rows), dtype)
+    for name in set(dtype.names or ()) & set(stored.names or ()):
+        known[name] = rows[name]
+    return known
+
+
+def _head(dtype: np.dtype[Any]) -> bytes:
+    said = json.dumps([[name, dtype[name].str] for name in dtype.names or ()], separators=(",", ":"))
+    line = f"cockpit table {zlib.crc32(said.encode()):08x} {said}"
+    return 2 * (line.encode().ljust(HEAD // 2 - 1) + b"\n")
+
+
+def _layout(path: Path) -> np.dtype[Any] | None:
+    """What a table's file says of its rows; None where it says nothing that can be believed."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return None
+    return _said(head) if len(head) == HEAD else None
+
+
+@lru_cache
+def _said(head: bytes) -> np.dtype[Any] | None:
+    for half in (head[: HEAD // 2], head[HEAD // 2 :]):
+        match = re.fullmatch(rb"cockpit table ([0-9a-f]{8}) (\[.*\]) *\n", half)
+        if match and zlib.crc32(match[2]) == int(match[1], 16):
+            columns = [(str(name), str(kind)) for name, kind in json.loads(match[2])]
+            # Only plain numbers: a map of anything else could reach into memory.
+            return np.dtype(columns) if all(re.fullmatch("<[if][48]", kind) for _, kind in columns) else None
+    return None
