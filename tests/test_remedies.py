@@ -225,7 +225,7 @@ def test_a_flag_may_pause_the_run(runs, then, snoozed, severity):
     assert paused == (then == "pause" and not snoozed and severity == "warning")
     assert flight.end.state == "finished"
     texts = [note.text for note in read_history(flight.run).notes]
-    assert ("paused by flags.lr_too_high.then: too high" in texts) == paused
+    assert (f"paused by flags.lr_too_high.then until `cockpit continue {flight.run.id}`: too high" in texts) == paused
 
 
 def test_flags_are_edited_while_the_run_runs(runs):

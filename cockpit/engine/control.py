@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cockpit.recipe import RecipeError, changes, edit
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
-from cockpit.runs.mailbox import Command
+from cockpit.runs.mailbox import Command, Refused
+from cockpit.runs.pausing import until
 from cockpit.runs.remedies import SERIOUS, Act, Tried, key, next_act, snoozed
 from cockpit.travel import Setback
 
@@ -61,13 +62,13 @@ class Control:
     """The run in which this one goes on."""
 
     def __post_init__(self) -> None:
-        self._waiting: deque[Command] = deque()
+        self._waiting: deque[Command | Refused] = deque()
         self._bell = threading.Event()
         self._evaluations = 0
         self._refused: set[Tried] = set()
 
-    def post(self, command: Command) -> None:
-        """Hand in a command; it is obeyed after the step that is under way."""
+    def post(self, command: Command | Refused) -> None:
+        """Hand in what was in the mailbox; it is obeyed, or its refusal written down, after the step that is under way."""
         self._waiting.append(command)
         self._bell.set()
 
@@ -95,7 +96,8 @@ class Control:
             go_back(job, recorder, keeper, before=at + 1)
         except RefusedError:
             raise error from None
-        tell(job, keeper, [f"{error}: back from step {at:,} to step {job.step:,}, and paused there"])
+        why = f"{error}: back from step {at:,} to step {job.step:,}, and paused there"
+        tell(job, keeper, [f"paused{until(keeper.logbook.run)}: {why}"])
         self._pause(crew)
         return self._listen(crew)
 
@@ -112,8 +114,11 @@ class Control:
         crew.recorder.restart_clock()
         return end
 
-    def _one(self, command: Command, crew: Crew) -> End | None:
+    def _one(self, command: Command | Refused, crew: Crew) -> End | None:
         crew.recorder.flush()
+        if isinstance(command, Refused):
+            crew.keeper.logbook.write(command.answer(crew.job.step))
+            return None
         answer = self._answer(command, crew)
         done = ev.Commanded(step=crew.job.step, id=command.id, verb=command.verb, ok=answer.ok, detail=answer.detail)
         crew.keeper.logbook.write(done)
@@ -130,7 +135,7 @@ class Control:
                 crew.keeper.save_last(crew.job, "asked")
                 return Answer()
             case "stop":
-                return Answer(end=End(command.args.get("state", "stopped"), "on request"))
+                return _stop(command.args.get("state", "stopped"))
             case "edit":
                 return _edit(command.args.get("path", ""), command.args.get("value", ""), crew)
             case "snooze":
@@ -164,7 +169,8 @@ class Control:
             flag = flags.get(found.id)
             wanted = flag is not None and flag.then == "pause" and found.severity in SERIOUS
             if wanted and not snoozed(log.history, found.id) and not self.paused:
-                log.write(ev.Noted(step=crew.job.step, text=f"paused by flags.{found.id}.then: {found.headline}"))
+                why = f"paused by flags.{found.id}.then{until(log.run)}: {found.headline}"
+                log.write(ev.Noted(step=crew.job.step, text=why))
                 self._pause(crew)
         return None
 
@@ -198,6 +204,8 @@ class Control:
         if not number.isdecimal() or len(number) > 6 or not 1 <= int(number) <= len(finding.remedies):
             return Answer(False, f"{finding.id} has {len(finding.remedies)} remedies; {number[:20]!r} is none of them")
         act, by = Act(finding, finding.remedies[int(number) - 1]), args.get("by", "user")
+        if by != "user":  # what is applied unasked is not sent
+            return Answer(False, f"by: expected user, got {by[:20]!r}")
         if act.remedy.verb == "stop":
             _say_stopped(act, by, crew)
             return Answer(end=End("stopped", "on request"))
@@ -214,6 +222,12 @@ class Control:
             return Answer()
         self.successor = run
         return Answer(detail=run.id, end=End("stopped", f"remedy: {act.remedy.label}, goes on as run {run.id}"))
+
+
+def _stop(state: str) -> Answer:
+    if state not in ("stopped", "interrupted"):
+        return Answer(False, f"state: expected stopped or interrupted, got {state[:20]!r}")
+    return Answer(end=End(state, "on request"))
 
 
 def _say_stopped(act: Act, by: str, crew: Crew) -> None:

@@ -1,18 +1,29 @@
 """Commands to a host, as files: written whole, renamed into place, read in order, acknowledged by an event.
 
-Files work on the shared file systems of clusters, where a socket would not.
+Files work on the shared file systems of clusters, where a socket would not. What is in a mailbox is not trusted: `take` reads
+plain files of the mailbox's owner only, and nothing in them can end the host.
 """
 
 import dataclasses
 import json
 import os
+import re
 import secrets
+import stat
 import time
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from cockpit.runs import events as ev
 
 VERBS = ("pause", "continue", "stop", "checkpoint", "edit", "remedy", "rollback", "snooze")
 MAX_BYTES = 64 * 1024
+PLAIN = re.compile(r"[A-Za-z0-9_-]{1,32}")
+"""What an id looks like."""
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,25 @@ class Command:
     verb: str
     args: dict[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_hex(4))
+
+
+class Refused(str):
+    """Why a file is no command: one printable sentence. `id` and `verb` as far as the file says them, and both plain words."""
+
+    def __new__(cls, text: str, id: str = "", verb: str = "") -> "Refused":
+        """The sentence, and whom it answers."""
+        made = super().__new__(cls, text)
+        made.id, made.verb = id, verb
+        return made
+
+    id: str
+    verb: str
+
+    def answer(self, step: int) -> ev.Event:
+        """What the log says of it: an answer to whoever sent it, or a note where nobody can be answered."""
+        if self.id:
+            return ev.Commanded(step=step, id=self.id, verb=self.verb, ok=False, detail=str(self))
+        return ev.Noted(step=step, level="warning", text=f"refused: {self}")
 
 
 def send(mailbox: Path, command: Command) -> Command:
@@ -34,25 +64,72 @@ def send(mailbox: Path, command: Command) -> Command:
     return command
 
 
-def take(mailbox: Path) -> list[Command | str]:
+def take(mailbox: Path) -> list[Command | Refused]:
     """Take every waiting command out of the mailbox, oldest first; a file that is no command comes as words that say why."""
-    taken: list[Command | str] = []
+    taken: list[Command | Refused] = []
     try:
-        names = sorted(entry.name for entry in os.scandir(mailbox) if not entry.name.startswith("."))
+        folder = os.open(mailbox, FOLDER)
     except OSError:
         return []
-    for name in names:
-        taken.append(_read(mailbox / name))
-        (mailbox / name).unlink(missing_ok=True)
+    try:
+        owner = os.fstat(folder).st_uid
+        for name in sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")):
+            found = _read(name, folder, owner)
+            if _remove(name, folder):  # what cannot be taken out is not obeyed, or it would be obeyed at every look
+                taken.append(found)
+    except OSError:  # the mailbox itself is gone; what was taken out of it counts
+        return taken
+    finally:
+        os.close(folder)
     return taken
 
 
-def _read(path: Path) -> Command | str:
+def _remove(name: str, folder: int) -> bool:
+    """Take a file out of the mailbox; what cannot be deleted, such as a directory, is hidden in it."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return f"mailbox file {path.name} is larger than {MAX_BYTES} bytes"
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        command = Command(verb=str(raw["verb"]), args={str(k): str(v) for k, v in raw["args"].items()}, id=str(raw["id"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return f"mailbox file {path.name} is not a command"
-    return command if command.verb in VERBS else f"mailbox file {path.name}: unknown command {command.verb!r}"
+        os.unlink(name, dir_fd=folder)
+    except OSError:
+        try:
+            os.rename(name, f".refused-{secrets.token_hex(8)}", src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            return False
+    return True
+
+
+def _read(name: str, folder: int, owner: int) -> Command | Refused:
+    where = f"mailbox file {name[:60]!r}"
+    try:
+        # Looked at before it is opened, for opening a device may set it off; and after, for it may have been exchanged.
+        fault = _fault(os.stat(name, dir_fd=folder, follow_symlinks=False), owner)
+        if not fault:
+            with open(os.open(name, FILE, dir_fd=folder), "rb") as file:
+                fault = _fault(os.fstat(file.fileno()), owner)
+                raw = None if fault else json.loads(file.read(MAX_BYTES).decode())
+    except (OSError, ValueError, RecursionError):
+        fault = "is not a command"
+    return Refused(f"{where} {fault}") if fault else _command(raw, where)
+
+
+def _fault(seen: os.stat_result, owner: int) -> str:
+    """Why a file is not read, if it is not."""
+    if not stat.S_ISREG(seen.st_mode):
+        return "is no plain file"
+    if seen.st_uid != owner:
+        return "belongs to another user than the mailbox"
+    return f"is larger than {MAX_BYTES} bytes" if seen.st_size > MAX_BYTES else ""
+
+
+def _command(raw: Any, where: str) -> Command | Refused:
+    if not isinstance(raw, dict):
+        return Refused(f"{where} is not a command")
+    verb, args, id = raw.get("verb"), raw.get("args"), raw.get("id")
+    if not isinstance(id, str) or not PLAIN.fullmatch(id):
+        return Refused(f"{where}: its id is not 1 to 32 letters, digits, - or _")
+    if not isinstance(verb, str) or verb not in VERBS:
+        said = repr(verb[:40]) if isinstance(verb, str) else "that is no word"
+        return Refused(f"{where}: unknown command {said}", id)
+    if not isinstance(args, dict) or not all(isinstance(value, str) for value in args.values()):
+        return Refused(f"{where}: the arguments of {verb} are not all text", id, verb)
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs") for pair in args.items() for text in pair for char in text):
+        return Refused(f"{where}: the arguments of {verb} hold control characters", id, verb)
+    return Command(verb, args, id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cockpit.recipe import Recipe, lay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History
+from cockpit.runs.pausing import why_paused
 from cockpit.runs.summary import probing
 from cockpit.ui.format import count, duration, epochs, percent, si
 from cockpit.ui.model.words import STATES, Word, clean
@@ -90,9 +91,8 @@ def _reason(state: str, history: History, log: Sequence[str]) -> str:
     if state in ("new", "starting"):
         return "importing torch, reading the data"
     if state == "paused":
-        # A flag that pauses the run says so in a note; a pause by key has no reason to give.
-        why = [note.text for note in history.notes if note.text.startswith("paused by") and note.step >= history.step]
-        return f"{clean(why[-1])} · space goes on" if why else ""
+        why = clean(why_paused(history))  # a pause by key has no reason to give
+        return f"{why} · space goes on" if why else ""
     if state == "lost":
         words = "its host is gone without a word: killed, out of memory, or the machine went down"
         return f"{words}. Last line of host.log: {last}" if last else words
