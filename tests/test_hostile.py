@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunError
 from cockpit.runs.history import RunReader
 from cockpit.runs.log import append_json
-from cockpit.runs.state import read_heartbeat, state_of
+from cockpit.runs.state import machine, read_heartbeat, state_of
 
 EVIL = "\x1b[31mred\x07 \u202e\udcff\nforged line"
 
@@ -125,8 +124,8 @@ def kill(run) -> None:
 
 
 def pulse(**changed):
-    mine = {"pid": os.getpid(), "born": 0.0, "host": socket.gethostname(), "time": time.time(), "state": "running", "step": 1}
-    return mine | changed
+    mine = {"pid": os.getpid(), "born": 0.0, "host": "here", "machine": machine(), "time": time.time()}
+    return mine | {"state": "running", "step": 1} | changed
 
 
 def test_control_characters_in_a_run_never_reach_the_terminal(call, fly):
@@ -167,7 +166,7 @@ def test_lines_that_are_no_events_are_left_out(fly, line):
         {"time": None},
         {"state": "\x1b[31m"},
         {"state": {}},
-        {"host": "elsewhere", "time": ""},
+        {"machine": "elsewhere", "time": ""},
     ],
 )
 def test_a_damaged_heartbeat_proves_nothing(fly, change):
