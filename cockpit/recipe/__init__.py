@@ -10,12 +10,13 @@ from cockpit.recipe.faults import Fault, RecipeError
 from cockpit.recipe.nodes import parse
 from cockpit.recipe.plan import at_seams, lay
 from cockpit.recipe.shipped import Preset, locate, presets, read
-from cockpit.recipe.values import Recipe, Train
+from cockpit.recipe.values import Notify, Recipe, Train
 from cockpit.recipe.write import dump, to_tree
 
 __all__ = [
     "Change",
     "Fault",
+    "Notify",
     "Preset",
     "Recipe",
     "RecipeError",

@@ -11,11 +11,12 @@ from cockpit.recipe.faults import Fault, Place, RecipeError, fault
 from cockpit.recipe.hints import key_hint
 from cockpit.recipe.members import Active, Decoding, fill, member, value
 from cockpit.recipe.nodes import Broken, Entry, List, Map, Node, Scalar, describe
+from cockpit.recipe.notify import decode_notify
 from cockpit.recipe.scalars import truth
 from cockpit.recipe.short import written_out
 from cockpit.recipe.values import Recipe, Train
 
-SECTIONS = ("about", "seed", *CHOICES, "train", "tricks", "flags")
+SECTIONS = ("about", "seed", *CHOICES, "train", "tricks", "flags", "notify")
 """The keys at the top of a recipe, in the order they are written."""
 
 SEED = Knob("seed", "int", 0, "every random number of the run follows from it", low=0, high=2**32 - 1)
@@ -39,6 +40,7 @@ def decode_recipe(root: Map, known: Iterable[Fault] = ()) -> Recipe:
         "train": _train(work, root),
         "tricks": _switches(work, root, "tricks", catalog.toggles()),
         "flags": _switches(work, root, "flags", catalog.flags()),
+        "notify": decode_notify(work, *_section(root, "notify")),
     }
     work.faults += clashes(work.active)
     if work.faults:

@@ -31,6 +31,7 @@ def changes(old: Recipe, new: Recipe) -> tuple[Change, ...]:
     found += _knobs(old.train, new.train, "train", live=False)
     found += _switches(old.tricks, new.tricks, "tricks")
     found += _switches(old.flags, new.flags, "flags")
+    found += _knobs(old.notify, new.notify, "notify", live=True)
     return tuple(found)
 
 

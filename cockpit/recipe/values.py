@@ -7,6 +7,7 @@ from typing import Literal
 from cockpit.cards import knob
 from cockpit.diagnosis import Flag
 from cockpit.families import Loss, Model, Optimizer, Schedule, Score, Source, Toggle
+from cockpit.runs.notices import KINDS
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,18 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Where to send word of a run, and of what."""
+
+    urls: tuple[str, ...] = knob((), help="apprise URLs, such as mailtos://... or discord://...; ${NAME} is the environment's")
+    on: tuple[str, ...] = knob(
+        ("warning", "paused", "ended"),
+        choices=KINDS,
+        help="of what: findings that are critical, or at warning and above; a pause by a flag or the guard; the end",
+    )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that a run needs to know; two equal recipes on one machine are the same run."""
 
@@ -45,3 +58,4 @@ class Recipe:
     """The toggles that are on, by name."""
     flags: Mapping[str, Flag]
     """The flags that are not switched off, by name."""
+    notify: Notify = Notify()

@@ -8,7 +8,7 @@ from cockpit.cards import card_of, knobs_of
 from cockpit.catalog import flags
 from cockpit.families import CHOICES, Member, discriminator
 from cockpit.recipe.members import default
-from cockpit.recipe.values import Recipe
+from cockpit.recipe.values import Notify, Recipe
 
 
 def to_tree(recipe: Recipe) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def to_tree(recipe: Recipe) -> dict[str, Any]:
     tree["train"] = settings(recipe.train)
     tree["tricks"] = {name: settings(trick) or True for name, trick in sorted(recipe.tricks.items())}
     tree["flags"] = _changed_flags(recipe)
+    tree["notify"] = {} if recipe.notify == Notify() else settings(recipe.notify)
     return {key: value for key, value in tree.items() if value != {}}
 
 
