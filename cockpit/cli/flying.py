@@ -22,6 +22,7 @@ from cockpit.cli.base import (
     say,
     show_json,
 )
+from cockpit.cli.pausing import Pauses  # it adds `pause` and `continue`, too
 from cockpit.runs.directory import RunDir, find, runs_root
 
 AutoOpt = Annotated[
@@ -70,9 +71,10 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
         run = onward.pop()
         progress = Progress(run, quiet=json)
         host = Host(run, resume=resume, say=progress.say, onward=onward.append)
+        pauses = Pauses(host, progress)
         host.catch_signals()
         with only_json(json):
-            end = host.run(idle=progress.turn)
+            end = host.run(idle=pauses.turn)
         progress.close(end)
         resume = resume and not onward
     if json:

@@ -1,0 +1,88 @@
+"""Runs that wait: paused from another terminal, by a flag or by a guard, and what each says of how it goes on."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from commands import answer, cockpit, refused
+from conftest import TINY
+
+from cockpit.launch import new_run
+from cockpit.recipe import loads
+from cockpit.runs import events as ev
+from cockpit.runs.directory import RunDir
+from cockpit.runs.history import History
+from cockpit.runs.pausing import until, why_paused
+from cockpit.runs.state import beat
+
+
+@pytest.fixture
+def training(recipe_file: str) -> Iterator[subprocess.Popen[str]]:
+    words = ("train", recipe_file, "--set", "train.epochs=100000")
+    with subprocess.Popen([sys.executable, "-m", "cockpit", *words], stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def recipe_file(tmp_path) -> str:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return str(path)
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """The next line that holds them; the process ends where there is none, and so does the wait."""
+    assert process.stdout
+    return next(line for line in process.stdout if words in line)
+
+
+def test_pause_and_continue_from_another_terminal(training, runs):
+    line_with(training, "parameters")
+    told = answer("pause")
+    assert told["state"] == "paused"
+    end = f"paused at step {told['step']:,}; `cockpit continue {told['id']}` in another terminal goes on, Ctrl-C ends the run"
+    assert end in line_with(training, "paused at")
+    assert answer("show")["step"] == told["step"]
+    assert refused("pause", told["id"]) == f"run {told['id']} (tiny): it is paused already"
+    done = cockpit("continue", told["id"])
+    assert done.code == 0 and done.out.startswith(f"run {told['id']} (tiny) goes on at step")
+    assert line_with(training, "goes on at step").startswith("goes on")
+    assert refused("continue", told["id"]) == f"run {told['id']} (tiny): it is not paused"
+    assert f"`cockpit continue {told['id']}` goes on" in cockpit("pause").out
+    training.send_signal(signal.SIGINT)
+    line_with(training, "interrupted")
+    words = f"is interrupted; `cockpit resume {told['id']}` goes on from its last checkpoint"
+    assert refused("continue") == f"run {told['id']} (tiny) is not running: it {words}"
+
+
+@pytest.fixture
+def deaf(runs) -> RunDir:
+    """A run that lives, as far as its heartbeat says, and reads no mailbox."""
+    run = new_run(loads(TINY), runs, "deaf", allow_code=False, command=[])
+    beat(run.heartbeat, "running", 0)
+    return run
+
+
+def test_a_run_that_does_not_answer(deaf):
+    done = cockpit("pause", deaf.id, "--wait", "0.2")
+    assert (done.code, done.err) == (1, "")
+    assert "has not answered for 0.2 s; it is running at step 0, and the pause waits in its mailbox" in done.out
+
+
+def test_the_command_finds_a_run_that_is_kept_elsewhere(deaf, monkeypatch, tmp_path):
+    assert until(deaf) == f" until `cockpit continue {deaf.id}`"
+    monkeypatch.setenv("COCKPIT_RUNS", str(tmp_path / "others"))
+    assert until(deaf) == f" until `cockpit continue {deaf.path}`"
+
+
+def test_the_screen_says_why_and_leaves_the_command_out(deaf):
+    history = History()
+    history.fold(ev.Noted(text=f"paused by flags.x.then{until(deaf)}: it rose"))
+    assert why_paused(history) == "paused by flags.x.then: it rose"
+    history.fold(ev.Noted(text=f"paused{until(deaf)}: a spike: back from step 9 to step 0, and paused there"))
+    assert why_paused(history) == "paused: a spike: back from step 9 to step 0, and paused there"
+    history.fold(ev.Noted(text="something else"))
+    assert "a spike" in why_paused(history)
