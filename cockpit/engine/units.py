@@ -40,7 +40,7 @@ class Activity:
 
     def bounded(self, name: str, output: Tensor, *, tanh: bool) -> None:
         """A sigmoid or tanh ran. One that gates whole maps, (B, C, 1, 1), is meant to be stuck at times."""
-        if output.ndim == 4 and output.shape[2:] == (1, 1):
+        if output.is_complex() or (output.ndim == 4 and output.shape[2:] == (1, 1)):
             return
         slope = 1 - output.square() if tanh else 4 * output * (1 - output)
         others = _others(output)
@@ -94,13 +94,22 @@ def watch_activity(model: nn.Module) -> Iterator[Activity]:
 
 @torch.no_grad()
 def alike(weight: Tensor) -> Tensor:
-    """Mean cosine between different rows of a weight (rows, ...), scalar: 1 where all rows are one, or all are zero."""
-    rows = weight.detach().flatten(1).float()
+    """Mean cosine between different rows of a weight (rows, ...), scalar: 1 where all rows are one, or all are zero.
+
+    A complex number counts as its two parts.
+    """
+    rows = torch.view_as_real(weight.detach()) if weight.is_complex() else weight.detach()
+    rows = rows.flatten(1).float()
     norms = rows.norm(dim=1, keepdim=True)
     mean = (rows / norms.clamp(min=1e-30)).mean(dim=0)
     count = len(rows)
     cosine = (mean.square().sum() * count - 1) / (count - 1)
     return torch.where(norms.max() > 0, cosine, torch.ones_like(cosine))
+
+
+def _spread(weight: Tensor) -> Tensor:
+    """The standard deviation, float scalar; of complex numbers, that of their distance from their mean."""
+    return weight.std().float() if weight.is_complex() else weight.float().std()
 
 
 def unit_rows(model: nn.Module, activity: Activity, step: int) -> Rows:
@@ -111,7 +120,7 @@ def unit_rows(model: nn.Module, activity: Activity, step: int) -> Rows:
     if not layers:
         return rows
     rows["step"], rows["layer"] = step, range(len(layers))
-    rows["weight_std"] = torch.stack([weight.detach().float().std() for _, weight in layers]).cpu().numpy()
+    rows["weight_std"] = torch.stack([_spread(weight.detach()) for _, weight in layers]).cpu().numpy()
     rows["alike"] = torch.stack([alike(weight) for _, weight in layers]).cpu().numpy()
     for row, (layer, _) in zip(rows, layers, strict=True):
         row["dead"] = dead.get(layer.name, float("nan"))

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from cockpit.engine.evaluation import DROPOUTS
-from cockpit.engine.probes import layers_of
 from cockpit.engine.units import unit_rows, watch_activity
 from cockpit.nets.statistics import batch_norms
-from cockpit.runs.tables import LAYERS, Rows
+from cockpit.runs.tables import LAYERS, Rows, blank
 from cockpit.watch.hooks import Hooks
 from cockpit.watch.passes import PROBE, Pass, logits_in, untouched
 from cockpit.watch.scores import Answered
@@ -28,7 +27,7 @@ class Clean:
         self._settings = settings
         self._hooks = hooks
         self.passes = list(settings.probe)
-        self.names = [layer.name for layer, _ in layers_of(settings.net)]
+        self.names = [layer.name for layer, _ in settings.layers]
 
     @property
     def x(self) -> torch.Tensor | None:
@@ -67,9 +66,10 @@ class Clean:
             call = net.forward if getattr(net, "_compiled_call_impl", None) else net
             for one in self.passes:
                 outputs = logits_in(call(*one.args, **one.kwargs))
-                if outputs is not None:
+                if outputs is not None and not outputs.is_complex():
                     answered.append((outputs.float(), one.targets))
-        return answered, self.renumbered(unit_rows(net, activity, step))
+        rows = unit_rows(net, activity, step) if self.names else blank(0, LAYERS)
+        return answered, self.renumbered(rows)
 
     def inside(self) -> ExitStack:
         """Within it, nothing that the network does is heard or kept."""
@@ -84,8 +84,8 @@ class Clean:
 
     def renumbered(self, rows: Rows) -> Rows:
         """Rows of the layers that the run began with: a loop may freeze and thaw weights on its way."""
-        now = [layer.name for layer, _ in layers_of(self._settings.net)]
-        if now == self.names:
+        now = [layer.name for layer, _ in self._settings.layers]
+        if now == self.names or not self.names:
             return rows
         kept = [(row, self.names.index(name)) for row, name in zip(rows, now, strict=True) if name in self.names]
         fresh = np.array([row for row, _ in kept], LAYERS) if kept else np.empty(0, LAYERS)

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.mailbox import Command, take
+from cockpit.runs.mailbox import Command, Refused, take
 from cockpit.runs.state import State, beat
 
 POLL = 0.1
@@ -36,7 +36,9 @@ class Desk:
     def __init__(self, run: RunDir, step: Callable[[], int]) -> None:
         self.run = run
         self.state: State = "starting"
-        self.waiting: deque[Command] = deque()
+        self.waiting: deque[Command | Refused] = deque()
+        self.gone = False
+        """Somebody removed the run directory."""
         self.bell = threading.Event()
         self._step = step
         self._leave = threading.Event()
@@ -64,14 +66,25 @@ class Desk:
         while not self._leave.wait(POLL):
             with suppress(OSError):
                 for command in take(self.run.mailbox):
-                    if isinstance(command, Command):
-                        self.waiting.append(command)
-                        self.bell.set()
-                    else:
+                    if isinstance(command, Refused):
                         print(f"cockpit: refused: {command}", file=sys.stderr, flush=True)
+                    self.waiting.append(command)
+                    self.bell.set()
+            self.look()
             if time.monotonic() - beaten > 1.0 or self.state != said:
                 beaten, said = time.monotonic(), self.state
                 self._beat()
+
+    def look(self) -> bool:
+        """Whether the run directory is gone."""
+        try:
+            self.run.events.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self.gone = True
+            self.bell.set()
+        except OSError:  # a file system that has a bad moment
+            pass
+        return self.gone
 
     def _beat(self) -> None:
         with suppress(OSError):  # a full disk; the next beat tries again

@@ -31,7 +31,7 @@ def answered(clean: Clean, settings: Settings, loader: Iterable[Any]) -> list[An
                 inputs, targets = batch[0], batch[1]
             one = one_pass(inputs, targets, settings.device)
             outputs = logits_in(settings.net(*one.args, **one.kwargs))
-            if outputs is not None:
+            if outputs is not None and not outputs.is_complex():
                 found.append((outputs.float(), one.targets))
     return found
 

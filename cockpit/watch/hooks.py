@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from cockpit.engine.probes import LayerProbe
+from cockpit.watch.ear import Ear
 from cockpit.watch.passes import Pass
 from cockpit.watch.settings import Settings
 
@@ -42,24 +43,33 @@ class Hooks:
         """A pass without gradients and in training mode, since the last row."""
         self.autocast: tuple[str, torch.dtype] | None = None
         """(device type, format) of the loop's last training pass, where it was under autocast."""
-        self._fresh = True
-        """No backward pass since the last update."""
+        self._held: Tensor | None = None
+        """bool, scalar: every backward pass since the last update met a gradient that was there before."""
+        self._no = torch.zeros((), dtype=torch.bool, device=settings.device)
         self._measured = False
+        self._deaf = False
+        """Updates cannot be heard."""
 
     def hang(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, to what can be heard."""
         optimizer, model = self._settings.optimizer, self._settings.model
-        self._handles = [
-            optimizer.register_step_pre_hook(self._before_update),
-            optimizer.register_step_post_hook(self._after_update),
-            model.register_forward_pre_hook(self._called, with_kwargs=True),
-        ]
-        trained = [w for w in self._probe.weights if id(w) in self._settings.optimized] or self._probe.weights
+        self._hang("updates", lambda: optimizer.register_step_pre_hook(Ear(self._before_update)))
+        self._hang("updates", lambda: optimizer.register_step_post_hook(Ear(self._after_update)))
+        self._deaf = len(self._handles) < 2
+        self._hang("calls of the network", lambda: model.register_forward_pre_hook(Ear(self._called), with_kwargs=True))
+        every = [weight for group in optimizer.param_groups for weight in group["params"]]
+        mine = [weight for weight in every if weight.requires_grad and weight.is_leaf]
+        held = {id(weight) for weight in mine}
+        trained = [weight for weight in self._probe.weights if id(weight) in held] or mine
         if trained:
-            last = trained[-1]
-            self._no = torch.zeros((), dtype=torch.bool, device=last.device)
-            hang: Any = last.register_hook
-            self._handles.append(hang(lambda _: self._backward(last)))
+            last, hang = trained[-1], getattr(trained[-1], "register_hook")  # noqa: B009  (it has no types)
+            self._hang("backward passes", lambda: hang(Ear(lambda _: self._backward(last))))
+
+    def _hang(self, what: str, hang: Callable[[], Any]) -> None:
+        try:
+            self._handles.append(hang())
+        except Exception as error:
+            self._lost(f"{what} cannot be heard", error)
 
     def remove(self) -> None:
         """Listen no more."""
@@ -75,7 +85,7 @@ class Hooks:
 
     def standing(self) -> None:
         """Measure where no update has ever been made: the gradients as they are, and no change."""
-        if self._probe.due(self.row + 1):
+        if not self._deaf and self._probe.due(self.row + 1):
             self._measure()
             self.norm, self.layers = None, self._probe.after()
 
@@ -120,21 +130,36 @@ class Hooks:
                     self.layers[:, 0] = self._unscaled(self.layers[:, 0])
             except Exception as error:
                 self._lost("the updates cannot be measured", error)
-        self.stepped = self.ever_stepped = self._fresh = True
+        self.stale, self._held = self._held if self._probe.due(self.row + 1) else None, None
+        self.stepped = self.ever_stepped = True
 
     def _backward(self, weight: Tensor) -> None:
-        """Called with the new gradient before it is added to the old one."""
+        """Called with the new gradient before it is added to the old one.
+
+        An update is free of what is old if any pass before it found the weight clean: the loss of a generator passes through
+        its discriminator, whose gradients are cleared only after that.
+        """
         # With several, a gradient may rightly lie there until the turn of its optimizer.
-        if self._fresh and not self._settings.several and self._probe.due(self.row + 1):
-            self.stale = self._no if weight.grad is None else weight.grad.detach().any()
-        self._fresh = False
+        if self._settings.several or self._held is self._no:
+            pass
+        elif weight.grad is None:
+            self._held = self._no
+        elif self._probe.due(self.row + 1):
+            try:
+                old = weight.grad.detach().any()
+                self._held = old if self._held is None else self._held & old
+            except Exception as error:  # a sparse one
+                self._lost("it cannot be told whether gradients are left over", error)
 
     def _called(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.own or torch.compiler.is_compiling() or not module.training:
+        if self.own or torch.compiler.is_compiling() or not module.training or module is not self._settings.model:
             return
         if not torch.is_grad_enabled():
             self.blind_training = True
         elif self.collecting:
             kind = self._settings.device.type
             self.autocast = (kind, torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else None
-            self.calls.append(Pass(*tree_map_only(Tensor, lambda t: t.detach().clone(), (args, kwargs))))
+            try:
+                self.calls.append(Pass(*tree_map_only(Tensor, lambda t: t.detach().clone(), (args, kwargs))))
+            except Exception as error:
+                self._lost("the inputs of the network cannot be kept", error)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from cockpit.engine.facts import early_norm, inputs_of
-from cockpit.engine.probes import layers_of
 from cockpit.runs import events as ev
 from cockpit.runs.facts import Inputs
 from cockpit.watch.answers import Answers, answers_of
@@ -136,7 +135,7 @@ def started(settings: Settings, first: First, prior: Prior, x: Tensor | None) ->
         device=torch.cuda.get_device_name(settings.device) if settings.device.type == "cuda" else str(settings.device),
         precision=str(next(net.parameters()).dtype).removeprefix("torch."),
         params=sum(weight.numel() for weight in net.parameters()),
-        layers=tuple(layer for layer, _ in layers_of(net, settings.optimized)),
+        layers=tuple(layer for layer, _ in settings.layers),
         data=_data(settings, first, prior, x),
         plan={},
         steps_per_epoch=per_epoch,
@@ -199,8 +198,13 @@ def measured(settings: Settings, first: First, fresh: Sequence[Answered], x: Ten
 
 
 def entering(net: nn.Module, x: Tensor | None) -> Inputs | None:
-    """Of the inputs; whole numbers that are looked up in a table say nothing."""
-    if x is None or x.ndim < 2 or (not x.is_floating_point() and any(isinstance(m, nn.Embedding) for m in net.modules())):
+    """Of the inputs; whole numbers that are looked up in a table say nothing, and complex ones are no amounts."""
+    if (
+        x is None
+        or x.ndim < 2
+        or x.is_complex()
+        or (not x.is_floating_point() and any(isinstance(m, nn.Embedding) for m in net.modules()))
+    ):
         return None
     return inputs_of(x)
 

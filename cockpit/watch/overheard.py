@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cockpit.watch.ear import Ear
 from cockpit.watch.passes import logits_in
 from cockpit.watch.run import Watched
 
@@ -21,7 +22,8 @@ class Overheard:
 
     def __init__(self, net: nn.Module, run: Watched) -> None:
         self._run = run
-        self._handle = net.register_forward_hook(self._heard, with_kwargs=True)
+        self._net = net
+        self._handle = net.register_forward_hook(Ear(self._heard), with_kwargs=True)
         self.loss: Tensor | None = None
         """That the network itself returned, in training."""
         self.outputs: Tensor | None = None
@@ -52,7 +54,7 @@ class Overheard:
         return torch.cat([outputs for outputs, _ in kept]), torch.cat([targets for _, targets in kept])
 
     def _heard(self, net: nn.Module, args: Any, kwargs: dict[str, Any], answer: Any) -> None:
-        if self._run.looking or torch.compiler.is_compiling():
+        if self._run.looking or torch.compiler.is_compiling() or net is not self._net:
             return
         outputs = logits_in(answer)
         # One row a token or pixel would fill the memory.

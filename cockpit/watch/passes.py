@@ -81,9 +81,9 @@ def untouched(net: nn.Module, device: torch.device) -> Iterator[None]:
     modes = [(module, module.training) for module in net.modules()]
     kept = [(module, name, value) for module in net.modules() for name, value in module.named_buffers(recurse=False)]
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-        for module, name, value in kept:
-            setattr(module, name, value.clone())
         try:
+            for module, name, value in kept:
+                setattr(module, name, value.clone())
             yield
         finally:
             for module, name, value in kept:

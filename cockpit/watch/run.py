@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import shutil
 import sys
 import time
 import traceback
@@ -22,7 +23,7 @@ from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.recorder import Left, Recorder
 from cockpit.runs import events as ev
-from cockpit.runs.directory import create, runs_root
+from cockpit.runs.directory import RunError, create, runs_root
 from cockpit.runs.tables import LAYERS, Rows, blank
 from cockpit.watch.answers import answers_of
 from cockpit.watch.clean import Clean
@@ -39,6 +40,8 @@ SEEN = 20
 """Updates after which the class shares are taken for known, where no probe tells them ..."""
 PATIENCE = 5.0
 """... or seconds."""
+ROUNDED = 1e-3
+"""A share that was reckoned in half precision may be more than 1 by so much."""
 
 
 def watch(
@@ -103,15 +106,28 @@ class Watched:
         self._lr = math.nan
 
     def start(self) -> Watched:
-        """Make the run directory and listen; `with` calls it."""
+        """Make the run directory and listen; `with` calls it. Raises RunError where no directory can be made."""
         settings = self.settings
         tree = {"watched": True, "name": settings.name, **({"flags": dict(settings.flags)} if settings.flags else {})}
         recipe, launch = yaml.safe_dump(tree, sort_keys=False), {"watched": True, "command": sys.argv}
         self.dir = create(runs_root(settings.runs), settings.name, recipe, launch)
+        try:
+            self._open_up(tree)
+            self._listen()
+        except BaseException as error:
+            self._called_off(error)
+            if isinstance(error, OSError):
+                raise RunError(f"cannot write a run directory under {self.dir.path.parent}: {error.strerror}") from error
+            raise
+        return self
+
+    def _open_up(self, tree: Mapping[str, Any]) -> None:
+        """Take the run directory, and tell that somebody is there."""
+        settings = self.settings
         self._log = Logbook(self.dir)
-        self._log.history.recipe = tree
+        self._log.history.recipe = dict(tree)
         self._log.write(launched())
-        self._probe = LayerProbe([weight for _, weight in layers_of(settings.net)], settings.every, Meter(settings.device.type))
+        self._probe = LayerProbe([weight for _, weight in settings.layers], settings.every, Meter(settings.device.type))
         self._hooks = Hooks(settings, self._probe, self._lost)
         self._clean = Clean(settings, self._hooks)
         self._flags = flags_of(settings.flags)
@@ -120,13 +136,23 @@ class Watched:
         self._orders = Orders(self._desk, self._log, settings.optimizer, self._flags)
         self._recorder = Recorder(self._deliver)
         self._desk.open()
+        self._open = True
+
+    def _listen(self) -> None:
+        """From here on, what cannot be done costs records alone."""
         atexit.register(self._abandoned)
+        self._safely("the layers of the network cannot be told apart", lambda: layers_of(self.settings.net))
         self._safely("the fresh network cannot be measured", self._measure_fresh)
         self._hooks.hang()
         self._recorder.restart_clock()
         self._born = time.monotonic()
-        self._open = True
-        return self
+
+    def _called_off(self, error: BaseException) -> None:
+        """It did not come to watching: leave no run behind of which nobody knows the end."""
+        if self._open:
+            self.__exit__(type(error), error, None)
+        else:
+            shutil.rmtree(self.dir.path, ignore_errors=True)
 
     @property
     def looking(self) -> bool:
@@ -173,13 +199,16 @@ class Watched:
         self._hooks.remove()
         self._safely("the last steps cannot be recorded", self._finish)
         if state == "finished" and self.stop_asked and not 0 < self.settings.total_steps <= self._hooks.row:
-            state, reason = "stopped", "on request"
+            state, reason = self._orders.stop_state, "on request"
         end = ev.Ended(step=self._hooks.row, state=state, reason=reason, epoch=self._log.history.epoch)
         self._safely("the flags cannot look at the end", lambda: self._log.ended(end))
         if self._log.history.ended is None:
             self._log.watch_with(())
             self._safely("the end cannot be recorded", lambda: self._log.ended(end))
         self._open = False
+        if self._desk.look():
+            words = "is gone: nothing of this run is recorded any more, and the loop goes on"
+            print(f"cockpit: the run directory {self.dir.path} {words}", file=sys.stderr, flush=True)
         with suppress(OSError):
             self._desk.close()
 
@@ -199,6 +228,8 @@ class Watched:
         """Whether there still is a record to write. RuntimeError before there is one."""
         if not self._open and not self._closed:
             raise RuntimeError("a watched run begins with `with watch(...) as run:`")
+        if self._open and self._desk.gone:
+            self.close()
         return self._open
 
     def _step(self, loss: Tensor | float, logits: Tensor | None, targets: Tensor | None) -> None:
@@ -286,7 +317,7 @@ class Watched:
         self._recorder.flush()
         self._hooks.collecting &= not self._clean.passes  # from the first evaluation on, the probe stays what it is
         parts = given(outputs, targets, self._clean, self.settings)
-        said = (_number(loss), _number(accuracy))
+        said = (_number(loss), self._share(_number(accuracy)))
         if self._first is None:
             if self.settings.criterion is None or not parts:
                 self._note("an evaluation before the first step is recorded where watch is told the criterion")
@@ -296,6 +327,13 @@ class Watched:
             self._targets = self._targets or [truth for _, truth in parts if truth is not None]
             self._begin()
         self._log.evaluated(*self._evaluator.evaluate(self._first or UNKNOWN, parts, said, self._hooks.row, blind=blind))
+
+    def _share(self, accuracy: float) -> float:
+        """NaN for what is no share."""
+        if math.isnan(accuracy) or -ROUNDED <= accuracy <= 1 + ROUNDED:
+            return min(max(accuracy, 0.0), 1.0) if accuracy == accuracy else accuracy
+        self._warn("accuracy", f"accuracy is a share from 0 to 1, and the loop says {accuracy:g}: it is left out")
+        return math.nan
 
     def _obey(self) -> None:
         if self._desk.waiting:
@@ -321,9 +359,13 @@ class Watched:
 
     def _lost(self, what: str, error: Exception) -> None:
         """Say once what the watcher could not do."""
-        if what not in self._faults:
-            self._faults.add(what)
-            self._note(f"{what}: {type(error).__name__}: {str(error)[:300]}", level="warning")
+        self._warn(what, f"{what}: {type(error).__name__}: {str(error)[:300]}")
+
+    def _warn(self, about: str, text: str) -> None:
+        """Once; where the run directory is gone, all that fails fails for that."""
+        if about not in self._faults and not self._desk.look():
+            self._faults.add(about)
+            self._note(text, level="warning")
 
     def _note(self, text: str, level: str = "info") -> None:
         self._log.write(ev.Noted(step=self._hooks.row, text=text, level=level))

@@ -1,7 +1,9 @@
 """What `watch` is told, checked: every fault is a ValueError of one sentence."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +11,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from cockpit.engine.probes import layers_of
 from cockpit.recipe.decode import decode_recipe
 from cockpit.recipe.faults import Place, RecipeError
 from cockpit.recipe.nodes import plant
+from cockpit.runs.events import Layer
 from cockpit.watch.passes import Pass, passes_of
 
 if TYPE_CHECKING:
@@ -53,19 +57,24 @@ class Settings:
         """Where the weights are."""
         return next(self.net.parameters()).device
 
+    @property
+    def layers(self) -> list[tuple[Layer, nn.Parameter]]:
+        """Its layers with weights that ask for gradients; none where it cannot be looked into, as TorchScript may not."""
+        with suppress(Exception):
+            return layers_of(self.net, self.optimized)
+        return []
+
 
 def checked(model: Any, optimizer: Any, name: Any, runs: Any, probe: Any, classes: Any, flags: Any, **rest: Any) -> Settings:
     """The settings of a run. Raises ValueError."""
     net = bare(model)
     if not isinstance(net, nn.Module) or next(net.parameters(), None) is None:
         raise ValueError("watch: model must be a torch.nn.Module with weights")
-    optimizers = _optimizers(optimizer)
+    optimizers = _optimizers(optimizer, net)
     counts = {key: _count(key, rest[key]) for key in ("epochs", "steps_per_epoch", "total_steps", "accumulate", "every")}
     per_epoch, total, epochs = counts["steps_per_epoch"], counts["total_steps"], counts["epochs"]
     if total and epochs and not per_epoch:
         per_epoch = max(1, total // epochs)
-    if rest["criterion"] is not None and not callable(rest["criterion"]):
-        raise ValueError("watch: criterion must be what the loop calls with (logits, targets), such as nn.CrossEntropyLoss()")
     flags_of(flags or {})
     return Settings(
         model=model,
@@ -74,8 +83,8 @@ def checked(model: Any, optimizer: Any, name: Any, runs: Any, probe: Any, classe
         several=len(optimizers) > 1,
         optimized=frozenset(id(weight) for one in optimizers for group in one.param_groups for weight in group["params"]),
         name=str(name) or "watched",
-        runs=Path(runs) if runs is not None else None,
-        criterion=rest["criterion"],
+        runs=_folder(runs),
+        criterion=_criterion(rest["criterion"]),
         epochs=epochs,
         steps_per_epoch=per_epoch,
         total_steps=total or epochs * per_epoch,
@@ -102,20 +111,46 @@ def flags_of(said: Mapping[str, Any]) -> dict[str, "Flag"]:
     """The flags that a mapping in the grammar of a recipe's `flags:` leaves on. Raises ValueError."""
     if not isinstance(said, Mapping):
         raise ValueError("watch: flags must be a mapping such as {'overfitting': False}")
+    if odd := next((key for key in said if not isinstance(key, str)), None):
+        raise ValueError(f"watch: flags=... has the key {odd!r}; its keys are names of flags")
     # A recipe must say what it trains on and with; only its flags are wanted here.
-    tree = plant({"data": "digits", "model": "mlp", "flags": dict(said)}, Place("watch"))
+    tree = plant({"data": "digits", "model": "mlp", "flags": dict(said)}, Place("watch: flags=..."))
     try:
         return dict(decode_recipe(tree).flags)  # type: ignore[arg-type]
     except RecipeError as error:
-        raise ValueError(str(error)) from error
+        # There is no recipe in which `flags` could be a section.
+        named = [replace(fault, trail=fault.trail.removeprefix("flags").removeprefix(".")) for fault in error.faults]
+        raise ValueError(str(RecipeError(named))) from None
 
 
-def _optimizers(said: Any) -> list[Optimizer]:
+def _optimizers(said: Any, net: nn.Module) -> list[Optimizer]:
     """Several may be given; the updates of the first are counted and measured."""
-    found = [_unwrapped(one) for one in (said if isinstance(said, Sequence) else [said])]
+    given = list(said) if isinstance(said, Sequence) else [said]
+    found = [_unwrapped(one) for one in given]
     if not found or not all(isinstance(one, Optimizer) for one in found):
         raise ValueError("watch: optimizer must be a torch.optim.Optimizer, or a list of them")
+    weights = {id(weight) for weight in net.parameters()}
+    # What a library wraps may hold copies of its own of the weights.
+    if found[0] is given[0] and not any(id(weight) in weights for group in found[0].param_groups for weight in group["params"]):
+        which = "the first optimizer" if len(found) > 1 else "optimizer"
+        raise ValueError(f"watch: {which} holds no weight of model, but those of another network; make it from this model's")
     return found
+
+
+def _criterion(said: Any) -> Any:
+    if isinstance(said, type):
+        raise ValueError(f"watch: criterion is the class {said.__name__}; give an instance of it, such as {said.__name__}()")
+    if said is not None and not callable(said):
+        raise ValueError("watch: criterion must be what the loop calls with (logits, targets), such as nn.CrossEntropyLoss()")
+    return said
+
+
+def _folder(said: Any) -> Path | None:
+    if said is None or isinstance(said, Path):
+        return said
+    if not isinstance(said, (str, os.PathLike)) or isinstance(os.fspath(said), bytes):
+        raise ValueError(f"watch: runs must be a folder, as text or a path, not {said!r}")
+    return Path(said)
 
 
 def _unwrapped(optimizer: Any) -> Any:
