@@ -4,22 +4,31 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from cockpit.cards import card_of
 from cockpit.recipe import Change, Recipe, changes, dump, loads
 from cockpit.runs import directory
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
-from cockpit.runs.history import History, read_history
+from cockpit.runs.history import read_history
+from cockpit.runs.kept import places, step_of
 from cockpit.runs.launch_facts import allows_code, plain
 from cockpit.runs.log import LineReader, LineWriter
 from cockpit.runs.remedies import Tried
-from cockpit.runs.tables import LAYERS, STEPS, read_table, rows_until
+from cockpit.runs.sound import Record, sound
+from cockpit.runs.state import state_of
+from cockpit.runs.tables import write_table
+
+PATIENCE = 2.0
+"""Seconds that the log of a living run has to tell of a checkpoint that is there ..."""
+PAUSE = 0.05
+"""... and between two looks at it."""
+TRIES = 20
+"""Checkpoints that a living run may write anew while they are being copied."""
 
 
 def new_run(
@@ -65,59 +74,78 @@ class Place:
     """Lines of the log until it was written."""
 
 
-def fork_from(parent: RunDir, place: Place, edits: Sequence[str], *, command: Sequence[str], name: str = "") -> RunDir:
+def fork_from(
+    parent: RunDir, which: str, edits: Sequence[str], *, command: Sequence[str], name: str = ""
+) -> tuple[RunDir, int, str]:
     """A run that goes on from a checkpoint of `parent`, with its history until then and `path=value` edits from then on.
 
-    It is ready to be resumed. Raises RecipeError, and RunError where an edit does not fit the checkpoint.
+    Returns it, ready to be resumed, its step, and what is missing of that history in a sentence, or nothing. Raises
+    RecipeError, and RunError where an edit does not fit the checkpoint. `parent` may be running.
     """
-    base = loads(parent.recipe.read_bytes(), "recipe.yaml")
-    made = _edits_until(parent, place)
-    old = edited(base, ((change.path, change.new) for change in made if change.live))
-    found = changes(old, loads(dump(old), "recipe.yaml", edits))
-    _check_fit(found, old, loads(dump(old), "recipe.yaml", edits))
-    run = directory.create(
-        parent.path.parent, name or parent.name, parent.recipe.read_text(encoding="utf-8"), _facts(parent, place.step, command)
-    )
-    try:
-        _copy(parent, run, place)
-        log = LineWriter(run.events)
-        for change in found:
-            said = ev.Edited(t=time.time(), step=place.step, path=change.path, old=change.old, new=change.new, live=True)
-            log.append(ev.encode(said))
-        log.close()
-    except OSError as error:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise RunError(f"run {parent.id} cannot be forked: {error.strerror}") from error
-    return run
+    base, gaps = loads(parent.recipe.read_bytes(), "recipe.yaml"), ""
+    for _ in range(TRIES):
+        place = place_of(parent, which)
+        record = sound(parent, lines=place.lines, step=place.step)
+        if record.gaps != gaps:  # it may have gone back between the two looks: what is missing is so twice
+            gaps = record.gaps
+            time.sleep(PAUSE)
+            continue
+        old = edited(base, ((change.path, change.new) for change in record.history.edits if change.live))
+        new = loads(dump(old), "recipe.yaml", edits)
+        found = changes(old, new)
+        _check_rest(parent, place, found)
+        _check_fit(found, old, new)
+        text, facts = parent.recipe.read_text(encoding="utf-8"), _facts(parent, place.step, command)
+        run = directory.create(parent.path.parent, name or parent.name, text, facts)
+        if _filled(run, parent, place, record, found):
+            return run, place.step, gaps
+    raise RunError(f"run {parent.id} writes checkpoint {which} faster than it can be copied; stop the run, or fork another one")
 
 
 def place_of(parent: RunDir, which: str) -> Place:
-    """Where a checkpoint stands in a run's record. Raises RunError where it is gone, or where the run has left its path."""
-    found, left = None, False
+    """Where a checkpoint stands in a run's record, by the step that it holds itself: its file may be newer than the log.
+
+    RunError where it is gone or damaged, where the log does not tell of it, or where the run has left its path.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            step = step_of(parent.checkpoint(which))
+        except FileNotFoundError as error:
+            raise RunError(_none_such(parent, which)) from error
+        found, left = _line_of(parent, which, step)
+        if found and not left:
+            return Place(which, step, found)
+        if state_of(parent) not in ("running", "paused") or time.monotonic() > until:
+            break
+        time.sleep(PAUSE)  # a host writes the file first, and the line a moment later
+    if left:
+        raise RunError(f"checkpoint {which} is of step {step:,}, and run {parent.id} has gone back from there since")
+    said = f"checkpoint {which} is of step {step:,}, and events.jsonl of run {parent.id} does not tell of it"
+    raise RunError(f"{said}: part of the log is lost; --at start trains from the first step")
+
+
+def _line_of(parent: RunDir, which: str, step: int) -> tuple[int, bool]:
+    """(line of the log, from 1, that tells of the checkpoint of this step; 0: none; whether the run went back from there)."""
+    found, left = 0, False
     for number, line in enumerate(LineReader(parent.events).read(), 1):
         event = _decoded(line)
-        if isinstance(event, ev.Checkpointed) and event.path == f"checkpoints/{which}.pt":
-            found, left = Place(which, event.step, number), False
-        elif isinstance(event, ev.Resumed) and found and event.step < found.step:
+        if isinstance(event, ev.Checkpointed) and (event.path, event.step) == (f"checkpoints/{which}.pt", step):
+            found, left = number, False
+        elif isinstance(event, ev.Resumed) and found and event.step < step:
             left = True
-    if found is None or not parent.checkpoint(which).exists():
-        raise RunError(f"run {parent.id} ({parent.name}) has no checkpoint {which}")
-    if left:
-        raise RunError(f"checkpoint {which} is of step {found.step:,}, and run {parent.id} has gone back from there since")
-    return found
+    return found, left
+
+
+def _none_such(parent: RunDir, which: str) -> str:
+    there = places(parent)
+    said = f"it has {', '.join(there)}" if there else "it has none"
+    epochs = "; train.keep=N in a recipe keeps the last N epochs" if which.startswith("epoch_") else ""
+    return f"run {parent.id} ({parent.name}) has no checkpoint {which}: {said}{epochs}"
 
 
 def _facts(parent: RunDir, step: int, command: Sequence[str]) -> dict[str, Any]:
     return {"allow_code": allows_code(parent), "command": list(command), "parent": {"run": parent.id, "step": step}}
-
-
-def _edits_until(parent: RunDir, place: Place) -> list[ev.Edited]:
-    history = History()
-    for line in LineReader(parent.events).read()[: place.lines]:
-        event = _decoded(line)
-        if event:
-            history.fold(event)
-    return history.edits
 
 
 def _decoded(line: str) -> ev.Event | None:
@@ -125,6 +153,13 @@ def _decoded(line: str) -> ev.Event | None:
         return ev.decode(line)
     except (ValueError, TypeError):
         return None
+
+
+def _check_rest(parent: RunDir, place: Place, found: Sequence[Change]) -> None:
+    """Raise RunError where nothing is left to train."""
+    facts = read_history(parent).started
+    if facts and place.step >= facts.total_steps and "train.epochs" not in {change.path for change in found}:
+        raise RunError(f"step {place.step:,} is the end of the run; --set train.epochs=N trains on from there")
 
 
 def _check_fit(found: Sequence[Change], old: Recipe, new: Recipe) -> None:
@@ -145,25 +180,54 @@ def _fits(path: Sequence[str], tricks: Sequence[Mapping[str, Any]]) -> bool:
     return not {"dataset", "model", "params", "optimizer", "sampler"} & {*card_of(trick).seams}
 
 
-def _copy(parent: RunDir, run: RunDir, place: Place) -> None:
-    """Checkpoint, log and tables until then. OSError where the disk is full."""
-    weights = parent.checkpoint(place.which)
-    for which in ("last", *(("best",) if place.which == "best" else ())):
-        _link(weights, run.checkpoint(which))
-    best = parent.checkpoint("best")
-    if not run.checkpoint("best").exists() and best.exists():
-        _link(best, run.checkpoint("best"))  # the host drops it from the record where it is of a later step
+def _filled(run: RunDir, parent: RunDir, place: Place, record: Record, found: Sequence[Change]) -> bool:
+    """Fill the new run's directory; False, and it is gone again, where the parent wrote another checkpoint meanwhile."""
+    done = False
+    try:
+        if _link_kept(run, parent, place):
+            _write_record(run, place, record, found)
+            done = True
+    except OSError as error:
+        raise RunError(f"run {parent.id} cannot be forked: {error.strerror}") from error
+    finally:
+        if not done:
+            shutil.rmtree(run.path, ignore_errors=True)
+    return done
+
+
+def _link_kept(run: RunDir, parent: RunDir, place: Place) -> bool:
+    """The checkpoint and the best weights until then; False where the checkpoint is of another step by now."""
+    last = run.checkpoint("last")
+    try:
+        _link(parent.checkpoint(place.which), last)
+    except FileNotFoundError:
+        return False
+    with suppress(FileNotFoundError):  # the host drops the best from the record where it is of a later step
+        _link(last if place.which == "best" else parent.checkpoint("best"), run.checkpoint("best"))
+    return step_of(last, whole=False) == place.step
+
+
+def _write_record(run: RunDir, place: Place, record: Record, found: Sequence[Change]) -> None:
+    """The tables and the log of the new run until its host takes over."""
+    write_table(run.table("steps"), record.history.steps)
+    write_table(run.table("layers"), record.history.layers)
+    said: list[ev.Event] = []
+    if place.which != "last":
+        said.append(ev.Checkpointed(step=place.step, path="checkpoints/last.pt", reason="forked"))
+    if record.gaps:
+        said.append(ev.Noted(step=place.step, level="warning", text=record.gaps))
+    for change in found:
+        said.append(ev.Edited(step=place.step, path=change.path, old=change.old, new=change.new, live=True))
     log = LineWriter(run.events)
-    for line in LineReader(parent.events).read()[: place.lines]:
+    for line in (*record.lines, *(ev.encode(replace(event, t=time.time())) for event in said)):
         log.append(line)
     log.close()
-    for name, dtype in (("steps", STEPS), ("layers", LAYERS)):
-        rows = read_table(parent.table(name), dtype)
-        np.asarray(rows[: rows_until(rows, place.step)] if len(rows) else rows).tofile(run.table(name))
 
 
 def _link(path: Path, to: Path) -> None:
     try:
         os.link(path, to)
-    except OSError:
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without links
         shutil.copyfile(path, to)

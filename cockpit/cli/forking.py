@@ -44,19 +44,16 @@ def fork(
 
 def forked(parent: RunDir, at: str, edits: list[str], name: str) -> tuple[RunDir, int]:
     """The new run, ready for a host, and the step at which it begins. Raises BadInputError, RecipeError, RunError."""
-    from cockpit.launch import fork_anew, fork_from, place_of, recipe_left
+    from cockpit.launch import fork_anew, fork_from, recipe_left
     from cockpit.recipe import dump, loads
-    from cockpit.runs.history import read_history
 
     if at == "start":
         recipe = loads(dump(recipe_left(parent, waiting=True)), "recipe.yaml", edits)
         return fork_anew(parent, recipe, command=sys.argv, name=name), 0
-    place = place_of(parent, _checkpoint(at))
-    facts = read_history(parent).started
-    longer = any(edit.partition("=")[0].strip() == "train.epochs" for edit in edits)
-    if facts and place.step >= facts.total_steps and not longer:
-        raise BadInputError(f"step {place.step:,} is the end of the run; --set train.epochs=N trains on from there")
-    return fork_from(parent, place, edits, command=sys.argv, name=name), place.step
+    child, step, gaps = fork_from(parent, _checkpoint(at), edits, command=sys.argv, name=name)
+    if gaps:
+        say(gaps, sys.stderr)
+    return child, step
 
 
 def _checkpoint(at: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,10 +25,14 @@ WHEN = {"same": "same", "then": "only then", "now": "only now"}
 def replay(run: RunArg = None, edits: FlagsOpt = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
     """Judge a recorded run again, with other thresholds if asked, and show what is found beside what was found then."""
     from cockpit.runs.history import read_history
+    from cockpit.runs.sound import sound
 
     found = find(runs_root(runs), run)
     _only_flags(edits or ())
-    history = read_history(found)
+    history, record = read_history(found), sound(found)
+    history.steps, history.layers = record.history.steps, record.history.layers
+    if record.gaps:
+        say(record.gaps, sys.stderr)
     flags, own = flags_of(found, history, edits or ())
     rises = compared(history, flags)
     counts = {when: sum(rise["when"] == when for rise in rises) for when in WHEN}

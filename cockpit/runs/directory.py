@@ -98,17 +98,30 @@ def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -
     """Make a run directory, private to its user, with the resolved recipe in it."""
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "run"
     stamp = time.strftime("%Y-%m-%d_%H%M%S")
-    run = RunDir((root / f"{stamp}_{slug[:60]}_{secrets.token_hex(2)}").absolute())
     try:
         _no_file(root)
         root.mkdir(parents=True, exist_ok=True)
-        for folder in (run.path, run.path / "metrics", run.path / "checkpoints", run.mailbox):
+        run = _unique(root.absolute(), f"{stamp}_{slug[:60]}")
+        for folder in (run.path / "metrics", run.path / "checkpoints", run.mailbox):
             folder.mkdir(mode=0o700)
         run.recipe.write_text(recipe_text, encoding="utf-8")
         run.launch.write_text(json.dumps(launch, indent=1), encoding="utf-8")
     except OSError as error:
         raise RunError(f"cannot write a run directory under {root}: {error.strerror}") from error
     return run
+
+
+def _unique(root: Path, stem: str) -> RunDir:
+    """An empty folder whose id no other has. It is made first and looked at then: of two made at once, both see the other."""
+    drawn = 0
+    while True:
+        run = RunDir(root / f"{stem}_{secrets.token_hex(2 + drawn // 20)}")  # longer where most short ones are taken
+        drawn += 1
+        with suppress(FileExistsError):
+            run.path.mkdir(mode=0o700)
+            if not any(RunDir(path).id == run.id and path != run.path for path in root.iterdir()):
+                return run
+            run.path.rmdir()
 
 
 def _no_file(root: Path) -> None:
@@ -136,11 +149,20 @@ def find(root: Path, wanted: str | None = None) -> RunDir:
         raise RunError(f"there are no runs under {root}; start one with `cockpit train first_flight`")
     if not wanted:
         return runs[0]
-    exact = [run for run in runs if wanted in (run.id, run.path.name)]
-    near = exact or [run for run in runs if any(key.startswith(wanted) for key in (run.id, run.name, run.path.name))]
+    near: list[RunDir] = []
+    for fits in (
+        lambda key: wanted in key[:2],
+        lambda key: wanted == key[2],
+        lambda key: any(k.startswith(wanted) for k in key),
+    ):
+        near = near or [run for run in runs if fits((run.id, run.path.name, run.name))]
     if len(near) == 1:
         return near[0]
     if not near:
         raise RunError(f"no run under {root} is called {wanted[:200]!r}; `cockpit runs` lists them")
+    if len({run.id for run in near}) < len(near):  # from two folders, brought together
+        raise RunError(
+            f"{wanted!r} could be any of {len(near)} runs: {', '.join(run.path.name for run in near[:5])}; say the folder"
+        )
     names = ", ".join(f"{run.id} ({run.name})" for run in near[:5])
     raise RunError(f"{wanted!r} could be any of {len(near)} runs: {names}; say more of the id")
