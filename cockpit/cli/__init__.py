@@ -4,10 +4,10 @@ import difflib
 import io
 import sys
 
-from cockpit.cli import ablating, across, catalogue, demos, flying, looking, repeating, replaying, screen, seeing
+from cockpit.cli import ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing
 from cockpit.cli.base import BadInputError, app, words
 
-COMMANDS = (ablating, across, catalogue, demos, flying, looking, repeating, replaying, screen, seeing)
+COMMANDS = (ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing)
 """The modules whose import adds the commands to `app`."""
 
 

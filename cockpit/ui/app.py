@@ -48,12 +48,13 @@ class CockpitApp(App[None]):
         run: RunDir | None = None,
         starter: Starter | None = None,
         allow_code: bool = False,
+        read_only: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`recipe` is loaded and ready, `run` is attached to, neither opens the launch screen. `starter` trains in process."""
         super().__init__()
         self.runs, self.allow_code, self.now = runs, allow_code, now
-        self.starter = starter
+        self.starter, self.read_only = starter, read_only
         self._first = (recipe, tuple(edits), run)
         self.flown: list[RunDir] = []
         self._ascii = [AsciiFilter()] if plain_terminal() else []
@@ -89,6 +90,9 @@ class CockpitApp(App[None]):
         """Open a new draft from a run's recipe, its waiting edits and some more."""
         from cockpit.ui.helm import Refusal, draft_of
 
+        if elsewhere := helm.elsewhere("begin the new run"):
+            self.notify(elsewhere, severity="warning", markup=False)
+            return
         try:
             draft = draft_of(helm, edits)
         except Refusal as error:

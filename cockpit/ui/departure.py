@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from cockpit.runs.link import read_link
 from cockpit.ui.model.words import clean
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ def depart(app: CockpitApp) -> None:
         if answer == "stop":
             _stop(app, run)
         elif answer:
-            app.exit(message=f"Run {run.id} ({clean(run.name)}) goes on; `cockpit attach {run.id}` shows it.")
+            link = read_link(run)
+            back = clean(link.address) if link else run.id
+            app.exit(message=f"Run {run.id} ({clean(run.name)}) goes on; `cockpit attach {back}` shows it.")
 
     app.push_screen(questions.leave(in_process=app.starter is not None), answered)
 
@@ -54,6 +58,11 @@ def _alive(run: RunDir) -> bool:
 def _stop(app: CockpitApp, run: RunDir) -> None:
     from cockpit.runs.mailbox import Command, send
 
+    link = read_link(run)
+    if app.read_only or (link and link.stale(time.time())):
+        why = "this screen only looks (--read-only)" if app.read_only else "there is no link to its machine now"
+        app.notify(f"the command cannot be sent: {why}", severity="error", markup=False)
+        return
     try:
         send(run.mailbox, Command("stop"))
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from cockpit.recipe import Recipe, RecipeError, edit, load
 from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.events import Event, Remedy
 from cockpit.runs.history import RunReader
+from cockpit.runs.link import Link, read_link
 from cockpit.runs.log import read_json
 from cockpit.runs.mailbox import Command, send
 from cockpit.runs.state import LIVE
 from cockpit.ui.model.data import Data
 from cockpit.ui.model.findings import findings
+from cockpit.ui.model.linked import linked
 from cockpit.ui.model.run import Header
 from cockpit.ui.model.tricks import TrickRow, rows
 from cockpit.ui.model.view import View, draft_view, run_view
@@ -32,8 +35,10 @@ Refusal = (RecipeError, RunError, OSError)
 class Helm:
     """A draft (a recipe and no run yet) or a run that is followed in its directory."""
 
-    def __init__(self, *, recipe: Recipe | None = None, name: str = "", run: RunDir | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, *, recipe: Recipe | None = None, name: str = "", run: RunDir | None = None, read_only: bool = False
+    ) -> None:
+        self.name, self.read_only = name, read_only
         self.now = recipe
         """The recipe that holds."""
         self.later = recipe
@@ -52,6 +57,8 @@ class Helm:
         self._key: tuple[Any, ...] = ()
         self._rows: tuple[TrickRow, ...] = ()
         self._edits: list[Any] | None = None
+        self.link: Link | None = None
+        """The connection to the run's machine, where that is another."""
         if run:
             self._follow(run)
 
@@ -99,7 +106,9 @@ class Helm:
         if self._unread and not first:
             # Not at the first look: reading every card would hold up the first frame.
             self._read_recipe(reader)
-        key = (state, sizes, tuple(log), history.step, self._unread)
+        self.link = read_link(reader.run)
+        said = self.link.words(time.time()) if self.link else ""
+        key = (state, sizes, tuple(log), history.step, self._unread, said)
         self.news = [] if first else fresh
         if key == self._key and not fresh:
             return False
@@ -107,6 +116,8 @@ class Helm:
         self._read_edits()
         found = findings(history, lambda remedy, refuge: self._way(remedy, state in LIVE, refuge))
         self.view = run_view(reader.run, state, history, self.now, self._rows, looks, log, found, self.watched)
+        if self.link:
+            self.view = linked(self.view, self.link, time.time())
         return True
 
     def _way(self, remedy: Remedy, live: bool, refuge: bool) -> Way:
@@ -152,9 +163,19 @@ class Helm:
         return ""
 
     def order(self, verb: str, **args: str) -> None:
-        """Send a command to the run."""
+        """Send a command to the run. RunError where none can be sent."""
         assert self.reader is not None
+        if self.read_only:
+            raise RunError("this screen only looks (--read-only)")
+        if self.link and self.link.stale(time.time()):
+            raise RunError(f"there is no link to {self.link.host} now")
         send(self.reader.run.mailbox, Command(verb, args))
+
+    def elsewhere(self, deed: str) -> str:
+        """Why something that takes the run's own machine and files cannot be done from here; nothing where it can."""
+        if self.link:
+            return f"the run is on {self.link.host}: {deed} there"
+        return "this screen only looks (--read-only)" if self.read_only else ""
 
     def start(self, root: Path, *, allow_code: bool) -> RunDir:
         """Make the draft's run directory and follow it; starting the host is the caller's."""

@@ -44,4 +44,4 @@ class Opening(Screen[None]):
         from cockpit.ui.screens.cockpit import CockpitScreen
 
         self._gone_on = True
-        self.app.push_screen(CockpitScreen(Helm(run=self._run)))
+        self.app.push_screen(CockpitScreen(Helm(run=self._run, read_only=self.app.read_only)))

@@ -75,9 +75,12 @@ class Orders(Screen[None]):
 
     def _follow(self, run_id: str) -> None:
         """Go on to the run in which this one goes on."""
-        if run_id and self.helm.run and self.is_current:
+        if run_id and self.helm.link:
+            self.say(f"it goes on as run {run_id}: `cockpit attach {self.helm.link.beside(run_id)}` shows it")
+        elif run_id and self.helm.run and self.is_current:
             try:
-                self.app.open_helm(Helm(run=find(self.helm.run.path.parent, run_id)))
+                found = find(self.helm.run.path.parent, run_id)
+                self.app.open_helm(Helm(run=found, read_only=self.helm.read_only))
             except RunError as error:
                 self.say(str(error), "error")
 
@@ -214,8 +217,14 @@ class Orders(Screen[None]):
 
     def action_resume(self) -> None:
         """Go on from the last checkpoint."""
-        if self.helm.run:
+        if self.helm.run and self._here("resume it"):
             self.app.fly(self.helm.run, resume=True)
+
+    def _here(self, deed: str) -> bool:
+        """Whether something can be done from this screen; where not, it says so."""
+        if elsewhere := self.helm.elsewhere(deed):
+            self.say(elsewhere, "warning")
+        return not elsewhere
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -235,7 +244,7 @@ class Orders(Screen[None]):
 
     def action_inspect(self, first: str = "") -> None:
         """A closer look at the next batch or the network."""
-        if self.helm.now is not None:
+        if self.helm.now is not None and (self.helm.link is None or self._here("look closer")):
             self.app.push_screen(Inspection(self.helm, first))
 
     def action_detach(self) -> None:
@@ -245,7 +254,7 @@ class Orders(Screen[None]):
     def action_vault(self) -> None:
         """Score the sealed test set, once confirmed."""
         run = self.helm.run
-        if run is None:
+        if run is None or not self._here("open its vault"):
             return
 
         def answered(answer: str | None) -> None:
