@@ -20,5 +20,5 @@ def linked(view: View, link: Link, now: float) -> View:
         lines = (
             (label, f"{clean(link.host)}:{clean(link.folder)}" if label == "folder" else text) for label, text in summary.lines
         )
-        summary = replace(summary, lines=tuple(lines))
+        summary = replace(summary, lines=tuple(lines), keys="d back")  # all else is done where the run is
     return replace(view, header=header, summary=summary)
