@@ -14,6 +14,7 @@ from cockpit.ui.model.curves import marks
 from cockpit.ui.model.findings import findings
 from cockpit.ui.model.run import header
 from cockpit.ui.model.ways import Way, way_of
+from cockpit.ui.panes.finding_lines import block, full_finding
 
 __all__ = ["cards"]  # a fixture
 
@@ -60,6 +61,34 @@ def test_a_silenced_flag_is_put_aside_until_it_is_switched_on_again(runs: Path) 
     assert (findings(history)[0].aside, findings(history)[0].counts) == ("silenced", False)
     history.fold(ev.Edited(step=2940, path="flags.overfitting", old="off", new="on", live=True))
     assert findings(history)[0].counts
+
+
+def test_a_flag_that_cleared_because_it_was_silenced_says_so(runs: Path) -> None:
+    history = canned(runs)
+    history.fold(ev.Edited(step=2940, path="flags.overfitting", old="on", new="off", live=True))
+    history.fold(ev.Cleared(step=2940, id="overfitting"))
+    found = next(found for found in findings(history) if found.id == "overfitting")
+    assert (found.aside, found.cleared, found.counts) == ("silenced", "", False)
+    assert "silenced" in str(block(found, 80)) and "cleared" not in str(block(found, 80))
+    history.fold(ev.Edited(step=2950, path="flags.overfitting", old="off", new="on", live=True))
+    found = next(found for found in findings(history) if found.id == "overfitting")
+    assert (found.aside, found.cleared) == ("", "silenced at step 2,940")
+    assert next(found for found in findings(history) if found.id == "dead_relu").cleared == "cleared at step 1,200"
+
+
+def test_a_remedy_that_was_applied_is_marked_and_no_other(runs: Path) -> None:
+    history = canned(runs)
+    decay = ev.Remedied(step=2900, id="overfitting", label="decay the weights", edits=(("optimizer.weight_decay", "0.0005"),))
+    history.fold(decay)
+    history.fold(replace(decay, id="dead_relu", edits=(("tricks.label_smoothing.epsilon", "0.1"),)))
+    history.fold(replace(decay, edits=(("optimizer.lr", "0.05"),)))  # the same path, another value
+    history.fold(replace(decay, label="something else", edits=()))
+    found = findings(history, lambda *_: Way.LIVE)[0]
+    assert found.applied == ("", "", "", "applied at step 2,900")
+    lines = str(block(found, 80)).splitlines()
+    assert [line.split()[-3:] for line in lines if "[4]" in line] == [["at", "step", "2,900"]]
+    assert [line.split()[-2:] for line in lines if "[3]" in line] == [["at", "once"]]
+    assert str(full_finding(found, None)).count("    applied at step 2,900\n") == 1
 
 
 def test_a_finding_says_whether_its_flag_pauses_the_run(runs: Path) -> None:

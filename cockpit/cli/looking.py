@@ -73,21 +73,42 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
         where = f"  epoch {one['epoch'] or 0:.1f}{length} · step {one['step']:,} · {one['seconds']:.1f} s of training"
         cost = "" if one.get("probes") is None else f" · probes {one['probes']:.1%}"
         lines += [f"{where} · {one['device']} · {one['params']:,} parameters{cost}"]
-    if one["best"]:
-        best = one["best"]
-        whose = f" with {best['weights']}, {best['plain_accuracy']:.2%} without" if best["plain_accuracy"] is not None else ""
-        ranked = f" · {best['score']} {best['scores'].get(best['score']) or 0:.4f}" if best["score"] != "accuracy" else ""
-        lines += [f"  best  epoch {best['epoch']} · val accuracy {best['val_accuracy'] or 0:.2%}{whose}{ranked}"]
-    if one["last"]:
-        last = one["last"]
-        lines += [f"  last  train accuracy {last['train_accuracy'] or 0:.2%} · val {last['val_accuracy'] or 0:.2%}"]
-    lines += [f"  note  {text}" for text in one["notes"]]
+    lines += [*_scores(one), *(f"  note  {text}" for text in one["notes"])]
     for rise in one["flags"]:
-        cleared = f" (cleared at step {rise['cleared_step']})" if rise["cleared_step"] else ""
+        gone = "silenced" if rise["silenced"] else "cleared"
+        cleared = f" ({gone} at step {rise['cleared_step']})" if rise["cleared_step"] is not None else ""
         lines += [f"  {rise['severity']} {rise['id']} at step {rise['step']}: {rise['headline']}{cleared}"]
+        lines += [f"    {number} {_remedy(remedy)}" for number, remedy in enumerate(rise["remedies"], start=1)]
     seen = one["test"]
     score = ", sealed" if not seen["looks"] else "" if seen["accuracy"] is None else f", accuracy {seen['accuracy']:.2%}"
     return [*lines, f"  test set: {seen['looks']} looks{score}"]
+
+
+def _scores(one: dict[str, Any]) -> list[str]:
+    """The best evaluation and the last one."""
+    lines, best, last = [], one["best"], one["last"]
+    if best:
+        plain = best["plain_accuracy"]
+        whose = f" with {best['weights']}" if best["weights"] != "raw" else ""
+        whose += f", {_share(plain)} without" if plain is not None else ""
+        score, ranking = best["score"], best["scores"].get(best["score"])
+        ranked = f" · {score} {'unknown' if ranking is None else f'{ranking:.4f}'}" if score != "accuracy" else ""
+        lines.append(f"  best  epoch {best['epoch']} · val accuracy {_share(best['val_accuracy'])}{whose}{ranked}")
+    if last:
+        lines.append(f"  last  train accuracy {_share(last['train_accuracy'])} · val {_share(last['val_accuracy'])}")
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2%}"
+
+
+def _remedy(remedy: dict[str, Any]) -> str:
+    """One way out: what it is called, and what it sets, or that it was applied."""
+    if remedy["applied_step"] is not None:
+        return f"{remedy['label']} (applied at step {remedy['applied_step']})"
+    edits = ", ".join(f"{path}={value}" for path, value in remedy["edits"])
+    return f"{remedy['label']} ({edits})" if edits else str(remedy["label"])
 
 
 @app.command()
@@ -116,9 +137,17 @@ def check(
     if json:
         show_json(report.plain())
     else:
-        for line in report.lines():
+        for line in (*report.lines()[:-1], verdict(report.plain())):
             say(line)
     raise typer.Exit(0 if report.plain()["ok"] else 1)
+
+
+def verdict(report: dict[str, Any]) -> str:
+    """Whether a recipe can be trained, with how many doubts."""
+    found = [flag["severity"] for flag in report["flags"]]
+    doubts = [f"{count} {word}{'s'[: count > 1]}" for word in ("critical", "warning") if (count := found.count(word))]
+    said = ("can train" if doubts else "ready to train") if report["ok"] else "not ready"
+    return "; ".join([said, *doubts]) + ("" if report["ok"] else ": see above")
 
 
 @app.command()

@@ -29,7 +29,7 @@ SLOWER = (
 class WastedCompute(Flag):
     """The learning rate died before half of the run and before the network has learned: a warning.
 
-    A validation score that has not improved for long, of a network that knows its training images, is a note.
+    Validation scores of which none has improved for long, of a network that knows its training images, are a note.
     """
 
     moment: ClassVar[Moment] = "rows"
@@ -40,7 +40,7 @@ class WastedCompute(Flag):
     dead: float = knob(1e-3, above=0, below=1, help="share of its peak below which a rate is dead")
     before: float = knob(0.5, above=0, high=1, help="share of the run before which it died")
     lasting: float = knob(0.03, above=0, below=1, help="share of the run, 5 steps at least, for which it has been dead")
-    flat: float = knob(0.3, above=0, below=1, help="share of the run without a better validation score that is a note")
+    flat: float = knob(0.3, above=0, below=1, help="share of the run without any better validation score that is a note")
 
     def look(self, history: History) -> Sign | None:
         """A dead rate first."""
@@ -72,15 +72,22 @@ class WastedCompute(Flag):
         losses, scores = (np.array([getattr(one, name) for one in seen]) for name in ("val_loss", "val_accuracy"))
         if not (np.isfinite(losses) & np.isfinite(scores)).all():
             return None
-        best = max(int(np.argmin(losses)), int(np.argmax(scores)))
+        # What is kept as best may be better by another score, or as accurate with a lower loss.
+        kept = max((number for number, one in enumerate(seen) if one.best), default=0)
+        best = max(int(np.argmin(losses)), int(np.argmax(scores)), kept)
         idle = history.step - seen[best].step
         if len(seen) - best <= PATIENCE or idle <= self.flat * planned(history):
             return None
+        names = dict.fromkeys(("loss", "accuracy", seen[-1].score.replace("_", " ")))
         return Sign(
             severity="info",
-            headline=f"nothing better on validation since epoch {seen[best].epoch}",
+            headline=f"no better validation {' or '.join(names)} since epoch {seen[best].epoch}",
             why="The network knows its training images; more of the same only costs time.",
-            evidence={"steps since": float(idle), "best val loss": float(losses[best])},
+            evidence={
+                "steps since": float(idle),
+                "best val loss": float(losses.min()),
+                "best val accuracy": float(scores.max()),
+            },
             remedies=_stop(history),
         )
 

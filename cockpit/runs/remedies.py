@@ -1,5 +1,6 @@
 """Which way a remedy takes into a run, and which remedy comes next where nobody is asked. A function of what is recorded."""
 
+import math
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,8 @@ ACTS = 3
 WAIT = 3
 """Evaluations that a remedy is given before the next one."""
 SERIOUS = ("warning", "critical")
+OFF = ("off", "false", "no", "null")
+"""What an edit says that switches a flag off."""
 
 
 class Act(NamedTuple):
@@ -56,6 +59,18 @@ def next_act(history: History, earlier: Collection[Tried] = (), refused: Collect
                 if (remedy.edits or remedy.verb == "stop") and key(finding.id, remedy) not in tried:
                     return Act(finding, remedy)
     return None
+
+
+def applied(history: History, flag: str, remedy: Remedy) -> Remedied | None:
+    """The last time that exactly this was done about a flag, if it was."""
+    same = (act for act in reversed(history.remedied) if act.id == flag and act.edits == remedy.edits)
+    return next((act for act in same if act.edits or act.label == remedy.label), None)
+
+
+def silenced(history: History, flag: str, step: float = math.inf) -> bool:
+    """Whether a flag was switched off when this step was done: a finding then clears because nobody looks any more."""
+    said = [edit.new.lower() for edit in history.edits if edit.path == f"flags.{flag}" and edit.step <= step]
+    return bool(said) and said[-1] in OFF
 
 
 def key(flag: str, remedy: Remedy) -> Tried:

@@ -9,6 +9,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import read_json
+from cockpit.runs.remedies import applied, silenced
 from cockpit.runs.tables import Rows
 
 PROBED = 2000
@@ -57,17 +58,25 @@ def looks(run: RunDir) -> dict[str, Any]:
 
 
 def flag_list(history: History) -> list[dict[str, Any]]:
-    """Every rise, oldest first, with the step at which it cleared."""
+    """Every rise, oldest first, with the step at which it cleared or was silenced; of those that stand, the ways out."""
     rises: list[dict[str, Any]] = []
     for found in history.findings:
         if isinstance(found, ev.Flagged):
             rise = {key: getattr(found, key) for key in ("id", "severity", "step", "headline")}
-            rises.append({**rise, "epoch": _number(found.epoch), "cleared_step": None})
+            stands = found is history.active.get(found.id)
+            ways = [_way(history, found.id, remedy) for remedy in found.remedies] if stands else []
+            rises.append({**rise, "epoch": _number(found.epoch), "cleared_step": None, "silenced": False, "remedies": ways})
         else:
             for rise in rises:
                 if rise["id"] == found.id and rise["cleared_step"] is None:
-                    rise["cleared_step"] = found.step
+                    rise.update(cleared_step=found.step, silenced=silenced(history, found.id, found.step))
     return rises
+
+
+def _way(history: History, flag: str, remedy: ev.Remedy) -> dict[str, Any]:
+    done = applied(history, flag, remedy)
+    plain = {"label": remedy.label, "edits": [list(edit) for edit in remedy.edits], "verb": remedy.verb, "since": remedy.since}
+    return {**plain, "applied_step": done.step if done else None}
 
 
 def _best(history: History) -> dict[str, Any] | None:
@@ -80,7 +89,7 @@ def _best(history: History) -> dict[str, Any] | None:
         "val_loss": _number(best.val_loss),
         "weights": best.weights,
         "score": best.score,
-        "plain_accuracy": best.plain_accuracy,
+        "plain_accuracy": None if best.plain_accuracy is None else _number(best.plain_accuracy),
         "scores": {name: _number(score) for name, score in best.scores.items()},
     }
 
@@ -93,5 +102,6 @@ def _last(history: History) -> dict[str, Any] | None:
     return {**scores, "lr": _number(float(row["lr"])), "steps_per_s": _number(float(row["speed"]))}
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _number(value: float | str) -> float | None:
+    """None for what is not known; a log has it as a word."""
+    return value if not isinstance(value, str) and math.isfinite(value) else None

@@ -9,13 +9,12 @@ from cockpit.judge import BLOCK
 from cockpit.runs.calendar import Calendar
 from cockpit.runs.events import Flagged, Remedied, Remedy
 from cockpit.runs.history import History
-from cockpit.runs.remedies import snoozed
+from cockpit.runs.remedies import applied, silenced, snoozed
 from cockpit.ui.format import epochs
 from cockpit.ui.model.ways import Way, refuge_of
 from cockpit.ui.model.words import SEVERITIES, Word, clean, evidence
 
 RANK = {"critical": 0, "warning": 1, "info": 2}
-OFF = ("off", "false", "no", "null")
 SILENCED = "silenced"
 HOW = {"live": "live", "rollback": "back at the healthy checkpoint of that step", "fork": "in a new run"}
 
@@ -33,6 +32,8 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
     ways: tuple[Way, ...] = ()
     """How each remedy would be applied."""
+    applied: tuple[str, ...] = ()
+    """When each remedy was applied already; empty words for those that were not."""
     refuge: str = ""
     """The checkpoint to which a remedy would go back."""
     cleared: str = ""
@@ -62,7 +63,7 @@ def findings(history: History, way: Ways = lambda *_: Way.UNKNOWN) -> tuple[Find
     aside = {flag: word for flag in history.active if (word := set_aside(history, flag))}
     standing = sorted(history.active.values(), key=lambda found: (found.id in aside, RANK.get(found.severity, 3), found.step))
     listed = [_standing(found, history, way, aside.get(found.id, "")) for found in standing]
-    listed += [replace(_finding(found), cleared=f"cleared at step {step:,}") for found, step in _cleared(history)]
+    listed += [_gone(found, step, history) for found, step in _cleared(history)]
     names = {found.id for found in listed}
     # A run that went back to before the illness has forgotten the finding, not what was done.
     listed += [Finding(flag, SEVERITIES["info"], cleared="remedied") for flag in map(clean, done) if flag not in names]
@@ -73,8 +74,7 @@ def findings(history: History, way: Ways = lambda *_: Way.UNKNOWN) -> tuple[Find
 
 def set_aside(history: History, flag: str) -> str:
     """Why a finding does not count now; empty where it does."""
-    said = [edit.new.lower() for edit in history.edits if edit.path == f"flags.{flag}"]
-    if said and said[-1] in OFF:
+    if silenced(history, flag):
         return SILENCED
     return f"snoozed until epoch {epochs(_epoch(history, history.snoozed[flag]))}" if snoozed(history, flag) else ""
 
@@ -115,8 +115,22 @@ def _standing(found: Flagged, history: History, way: Ways, aside: str) -> Findin
         aside=aside,
         remedies=found.remedies,
         ways=tuple(way(remedy, refuge is not None) for remedy in found.remedies),
+        applied=tuple(_applied(history, found, remedy) for remedy in found.remedies),
         refuge=f"step {refuge.step:,} (epoch {epochs(_epoch(history, refuge.step))})" if refuge else "",
     )
+
+
+def _gone(found: Flagged, step: int, history: History) -> Finding:
+    """One that does not stand: it cleared, or nobody looks any more."""
+    if silenced(history, found.id):
+        return replace(_finding(found), aside=SILENCED)
+    word = SILENCED if silenced(history, found.id, step) else "cleared"
+    return replace(_finding(found), cleared=f"{word} at step {step:,}")
+
+
+def _applied(history: History, found: Flagged, remedy: Remedy) -> str:
+    done = applied(history, found.id, remedy)
+    return f"applied at step {done.step:,}" if done else ""
 
 
 def _finding(found: Flagged) -> Finding:

@@ -30,9 +30,10 @@ def block(found: Finding, width: int, *, brief: bool = False) -> Content:
     lines += _indented(Content.styled(found.why, DIM), width) if found.why and not brief else []
     numbers = "" if brief else " · ".join(f"{key} {item}" for key, item in found.evidence)
     lines += _indented(Content.styled(numbers, DIM), width) if numbers else []
-    for number, (remedy, way) in enumerate(zip(found.remedies[:KEYED], found.ways, strict=False), start=1):
+    listed = zip(found.remedies[:KEYED], found.ways, found.applied, strict=False)
+    for number, (remedy, way, applied) in enumerate(listed, start=1):
         *label, end = _indented(Content(clean(remedy.label)), width, Content.styled(f"[{number}] ", "bold $accent"))
-        how = Content.styled(way.word, f"italic {DIM}")
+        how = Content.styled(applied or way.word, f"italic {DIM}")
         fits = end.cell_length + 1 + how.cell_length <= width
         lines += [*label, spread(end, how, width)] if fits else [*label, end, spread(Content(""), how, width)]
     if found.pauses:
@@ -75,9 +76,10 @@ def full_finding(found: Finding, card: Card | None) -> Content:
 
 def _ways(found: Finding) -> list[Content]:
     lines = []
-    for number, (remedy, way) in enumerate(zip(found.remedies, found.ways, strict=True), start=1):
+    for number, (remedy, way, applied) in enumerate(zip(found.remedies, found.ways, found.applied, strict=True), start=1):
         key = f"{number}" if number <= KEYED else " "
         lines.append(Content.assemble((f"  {key} ", "bold $accent"), clean(remedy.label)))
+        lines += [Content.styled(f"    {applied}", "$success")] if applied else []
         lines += [Content.styled(f"    {order}", DIM) for order in orders(remedy, way)]
         lines.append(Content.styled(f"    {way.sentence(found.refuge)}", f"italic {DIM}"))
     return lines
