@@ -202,20 +202,21 @@ def test_a_checkpoint_that_cannot_be_used_is_named(call, fly, content):
     code, _, err = call("test")
     assert code == 2 and "checkpoint best.pt" in err and len(err.splitlines()) == 1
     code, out, _ = call("resume", flight.run.path, "--foreground")
-    assert code == 1 and "checkpoint last.pt" in out and "the traceback" not in out
+    assert code == (1 if isinstance(content, str) else 0) and "checkpoint last.pt" in out and "the traceback" not in out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file that is always full")
 def test_a_full_disk_costs_a_checkpoint_and_never_the_training(fly, runs, monkeypatch):
-    from cockpit.engine import checkpoints
+    from cockpit.engine import checkpoints, keeper
 
     save = checkpoints.save
 
-    def full(path: Path, state) -> None:
+    def full(path: Path, state, spare=None) -> None:
         path.with_suffix(".part").symlink_to("/dev/full")
-        save(path, state)
+        save(path, state, spare)
 
     monkeypatch.setattr(checkpoints, "save", full)
+    monkeypatch.setattr(keeper, "PATIENCE", 0.5)
     flight = fly()
     reader = RunReader(flight.run)
     reader.poll()

@@ -1,11 +1,13 @@
 """Checkpoints: written beside, flushed, renamed, and loaded with weights_only."""
 
+import errno
 import os
 import pickle
 import shutil
 import warnings
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +18,55 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be read; the text is one sentence."""
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all. OSError when the disk is full."""
+def save(path: Path, state: dict[str, Any], spare: Path | None = None) -> None:
+    """Write a checkpoint whole or not at all; it takes its place once it was read back. OSError when the disk is full.
+
+    `spare`: where the one that it replaces goes on.
+    """
     part = path.with_suffix(".part")
     try:
         with open(part, "wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
+        _prove(part)
+        load(part, mapped=True)
+        if spare and path.exists():
+            link(path, spare)
         os.replace(part, path)
+        _flush_folder(path.parent)
     except RuntimeError as error:  # what torch's writer says when the file took only a part
-        raise OSError("the disk took only a part of it") from error
+        raise OSError(errno.ENOSPC, "the disk took only a part of it") from error
+    except CheckpointError as error:
+        raise OSError(errno.EIO, "what was written does not read back") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """A new name outlives a power cut only once its folder is on the disk."""
+    with suppress(OSError):  # some file systems have no such thing
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; nothing in it may be code. Raises CheckpointError.
 
-    `mapped`: weights are read from the disk when they are used, if ever.
+    `mapped`: weights are read from the disk when they are used, if ever, and are not proved whole.
     """
     try:
+        if not mapped:
+            _prove(path)
         with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"checkpoint {path.name} holds more than weights and was not loaded") from error
     except Exception as error:  # torch's reader raises whatever a damaged file makes it raise
@@ -48,6 +74,17 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path.name} is not one of ours")
     return state
+
+
+def _prove(path: Path) -> None:
+    """Read it all once: torch does not look whether the numbers are those that were written. Raises CheckpointError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            hurt = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise CheckpointError(f"checkpoint {path.name} is damaged or no checkpoint at all: {_first_line(error)}") from error
+    if hurt:
+        raise CheckpointError(f"checkpoint {path.name} is damaged: {hurt} is not what was written")
 
 
 def step_of(path: Path) -> int:

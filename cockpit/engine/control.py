@@ -58,6 +58,8 @@ class Control:
     """Remedies are applied unasked."""
     earlier: tuple[Tried, ...] = field(default=(), init=False)
     """What was applied unasked in the runs that this one goes on from."""
+    again: tuple[ev.Edited, ...] = field(default=(), init=False)
+    """Edits of later steps than the checkpoint from which the run was resumed."""
     successor: RunDir | None = field(default=None, init=False)
     """The run in which this one goes on."""
 
@@ -75,6 +77,8 @@ class Control:
     def obey(self, job: Training, recorder: Recorder, keeper: Keeper) -> End | None:
         """Do what findings ask for and obey what waits, for as long as the run is paused. How the run must end, if it must."""
         crew = Crew(job, recorder, keeper)
+        while self.again and self.again[0].step <= job.step:
+            self._edit_again(crew)
         risen = keeper.logbook.risen()
         end = self._heed(risen, crew) if risen or (self.auto and self._evaluated(keeper)) else None
         return end or self._listen(crew)
@@ -100,6 +104,15 @@ class Control:
         tell(job, keeper, [f"paused{until(keeper.logbook.run)}: {why}"])
         self._pause(crew)
         return self._listen(crew)
+
+    def _edit_again(self, crew: Crew) -> None:
+        """What a kill overtook holds from the same step on as it did."""
+        change, *later = self.again
+        self.again = tuple(later)
+        answer = _edit(change.path, change.new, crew)
+        if not answer.ok:
+            text = f"the edit of {change.path} at step {change.step:,} could not be made again: {answer.detail}"
+            crew.keeper.logbook.write(ev.Noted(step=crew.job.step, text=text, level="warning"))
 
     def _listen(self, crew: Crew) -> End | None:
         """Obey what waits."""

@@ -1,7 +1,8 @@
 """Keeps the checkpoints of a run and says so in its log."""
 
+import errno
 import os
-import sys
+import time
 from typing import Any
 
 from torch import nn
@@ -11,10 +12,16 @@ from cockpit.engine.logbook import Logbook
 from cockpit.engine.training import Training
 from cockpit.runs import events as ev
 from cockpit.runs.directory import epoch_name
+from cockpit.runs.log import complain
+
+PATIENCE = 600.0
+"""Seconds that a run which is over waits for room on the disk."""
 
 
 class Keeper:
-    """`last` resumes a run; `best` holds the weights that scored best on validation, as they were scored.
+    """`last` resumes a run, or `before`, the one before it, where `last` is damaged.
+
+    `best` holds the weights that scored best on validation, as they were scored.
 
     `healthy` is the state at the last evaluation at which nothing looked ill (before the first such: the fresh network),
     and `healthy_before` the one before it: where a run goes back to. They are links to what `last` was then, and so cost the
@@ -23,11 +30,49 @@ class Keeper:
 
     def __init__(self, logbook: Logbook) -> None:
         self.logbook = logbook
+        self._unwritten: set[str] = set()
+        self._full = 0
+        """Checkpoints in a row for which the disk had no room."""
 
-    def save_last(self, job: Training, reason: str) -> None:
-        """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill."""
-        if self._save("last", job.state_dict(), job.step, reason) and reason == "epoch" and self.logbook.well:
+    def save_last(self, job: Training, reason: str) -> bool:
+        """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill. Whether it was written."""
+        saved = self._save("last", job.state_dict(), job.step, reason)
+        if saved and reason == "epoch" and self.logbook.well:
             self._keep_healthy(job.step)
+        return saved
+
+    def save_end(self, job: Training, reason: str) -> None:
+        """The last checkpoint of all: worth waiting for, where the disk is full."""
+        until = time.monotonic() + PATIENCE
+        while not self.save_last(job, reason) and self._full and time.monotonic() < until:
+            if self._full == 1:
+                complain(f"waiting up to {PATIENCE / 60:.0f} min for room for the last checkpoint")
+            time.sleep(min(2.0, PATIENCE))
+
+    def load_last(self) -> tuple[str, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, its file's name first; None before there is one. CheckpointError: none can.
+
+        A damaged one is moved aside, and the one in whose place it stood takes it.
+        """
+        failed: checkpoints.CheckpointError | None = None
+        last = self.logbook.run.checkpoint("last")
+        for path in (self.logbook.run.checkpoint(which) for which in ("last", "before", "healthy", "healthy_before")):
+            if not path.exists():
+                continue
+            try:
+                state = checkpoints.load(path)
+            except checkpoints.CheckpointError as error:
+                failed = failed or error
+                continue
+            if failed:
+                text = f"{failed}; the run goes on from {path.name}, of step {state.get('step')}"
+                self.logbook.write(ev.Noted(step=self.logbook.history.step, level="warning", text=text))
+                if last.exists():
+                    os.replace(last, last.with_suffix(".damaged"))
+            return path.name, state
+        if failed:
+            raise failed
+        return None
 
     def save_start(self, job: Training) -> None:
         """The fresh network: a run that falls ill in its first epoch can begin again."""
@@ -40,7 +85,7 @@ class Keeper:
                 os.replace(healthy, older)
             checkpoints.link(last, healthy)
         except OSError as error:
-            self.logbook.write(ev.Noted(step=step, level="warning", text=f"checkpoint healthy was not kept: {error}"))
+            self.logbook.write(ev.Noted(step=step, level="warning", text=f"checkpoint healthy was not kept: {error.strerror}"))
             return
         self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
 
@@ -62,6 +107,9 @@ class Keeper:
             os.replace(older, healthy)
             step = checkpoints.step_of(healthy)
             self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{healthy.name}", reason="healthy"))
+        before = self.logbook.run.checkpoint("before")
+        if checkpoints.step_of(before) > job.step:
+            before.unlink()
         if job.best and not 0 <= checkpoints.step_of(best) <= job.step:
             job.best = None  # the next evaluation is the best of those whose weights are kept
 
@@ -84,10 +132,20 @@ class Keeper:
     def _save(self, which: str, state: dict[str, Any], step: int, reason: str) -> bool:
         path = self.logbook.run.checkpoint(which)
         try:
-            checkpoints.save(path, state)
+            spare = which == "last" and reason != "rollback"  # what lies before a rollback is of no use after it
+            checkpoints.save(path, state, self.logbook.run.checkpoint("before") if spare else None)
         except OSError as error:
-            print(f"cockpit: checkpoint {which} was not written: {error}", file=sys.stderr, flush=True)
-            self.logbook.write(ev.Noted(step=step, level="warning", text=f"checkpoint {which} was not written: {error}"))
+            self._complain(which, step, f"checkpoint {which} was not written: {error.strerror or error}")
+            self._full = self._full + 1 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 0
             return False
+        self._unwritten.discard(which)
+        self._full = 0
         self.logbook.write(ev.Checkpointed(step=step, path=f"checkpoints/{path.name}", reason=reason))
         return True
+
+    def _complain(self, which: str, step: int, text: str) -> None:
+        """Once, until it is written again: a full disk would fill the log with it."""
+        if which not in self._unwritten:
+            self._unwritten.add(which)
+            complain(text)
+            self.logbook.write(ev.Noted(step=step, level="warning", text=text))

@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 import time
 import traceback
 from collections.abc import Iterable
@@ -14,15 +13,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cockpit.diagnosis import Flag
+from cockpit.engine.backlog import Backlog
 from cockpit.flags._shared import settled
 from cockpit.judge import Judge
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
-from cockpit.runs.log import LineWriter
+from cockpit.runs.log import LineWriter, complain
 from cockpit.runs.tables import HEAD, LAYERS, STEPS, Rows, TableWriter, read_table, rows_until, write_table
 
 E = TypeVar("E", bound=ev.Event)
+KEPT = {"steps": STEPS, "layers": LAYERS}
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -34,12 +35,18 @@ class Logbook:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self._complained = False
         self._judging = 0.0
         """Seconds that the last look of the flags took."""
         self._lines = LineWriter(run.events)
-        self._steps = TableWriter(run.table("steps"), STEPS)
-        self._layers = TableWriter(run.table("layers"), LAYERS)
+        self._tables = {name: TableWriter(run.table(name), dtype) for name, dtype in KEPT.items()}
+        self._backlog = Backlog(
+            {
+                "lines": self._lines.append,
+                "steps": lambda rows: self._tables["steps"].append(rows),
+                "layers": lambda rows: self._tables["layers"].append(rows),
+            },
+            complain,
+        )
         reader = RunReader(run)
         reader.poll()
         self.history = reader.history
@@ -50,21 +57,17 @@ class Logbook:
     def write(self, event: E) -> E:
         """Stamp an event, append it, fold it into the history."""
         event = replace(event, t=time.time())
-        try:
-            self._lines.append(ev.encode(event))
-        except OSError as error:
-            self._complain(error)
+        self._put("lines", ev.encode(event))
         self.history.fold(event)
         return event
 
     def rewind(self, step: int, checkpoint: str) -> None:
         """Go back to the checkpoint of a step: later rows go, later events no longer count."""
-        for table in (self._steps, self._layers):
-            table.close()
-        for name, dtype in (("steps", STEPS), ("layers", LAYERS)):
+        self._backlog.forget_after(step)
+        for name, dtype in KEPT.items():
+            self._tables[name].close()
             _cut(self.run.table(name), dtype, step)
-        self._steps = TableWriter(self.run.table("steps"), STEPS)
-        self._layers = TableWriter(self.run.table("layers"), LAYERS)
+            self._tables[name] = TableWriter(self.run.table(name), dtype)
         self.write(ev.Resumed(step=step, checkpoint=checkpoint))
         self._refresh()
 
@@ -123,7 +126,7 @@ class Logbook:
 
     def measured(self, event: ev.Measured, layer_rows: Rows) -> None:
         """The network before its first step."""
-        self._append(self._layers, layer_rows)
+        self._append("layers", layer_rows)
         self.write(event)
         self._say(self._judge.start())
 
@@ -131,8 +134,8 @@ class Logbook:
         """Steps that were trained."""
         if len(step_rows):
             step_rows["probing"][-1] += self._judging  # of the rows before: judging these comes after writing them
-        self._append(self._steps, step_rows)
-        self._append(self._layers, layer_rows)
+        self._append("steps", step_rows)
+        self._append("layers", layer_rows)
         began = time.perf_counter()
         self._say(self._judge.rows())
         self._judging = time.perf_counter() - began
@@ -154,7 +157,7 @@ class Logbook:
 
     def evaluated(self, event: ev.Evaluated, layer_rows: Rows) -> None:
         """An evaluation; the rows up to its step must be in."""
-        self._append(self._layers, layer_rows)
+        self._append("layers", layer_rows)
         self.write(event)
         self._say(self._judge.evaluation())
 
@@ -162,16 +165,21 @@ class Logbook:
         """The last word."""
         self._say(self._judge.final())
         self.write(event)
-        for file in (self._lines, self._steps, self._layers):
-            file.close()
+        if self._backlog:
+            complain(f"{len(self._backlog):,} records of the run are lost: the run directory did not take them until the end")
+        self._lines.close()
+        for table in self._tables.values():
+            table.close()
 
-    def _append(self, table: TableWriter, rows: Rows) -> None:
+    def _append(self, table: str, rows: Rows) -> None:
         if len(rows):
-            try:
-                table.append(rows)
-            except OSError as error:
-                self._complain(error)
+            self._put(table, rows)
             self._refresh()
+
+    def _put(self, name: str, record: str | Rows) -> None:
+        relief = self._backlog.put(name, record)
+        if relief:
+            self.write(ev.Noted(step=self.history.step, level="warning", text=relief))
 
     def _refresh(self) -> None:
         self.history.steps = read_table(self.run.table("steps"), STEPS)
@@ -182,12 +190,6 @@ class Logbook:
             self.write(finding)
             if isinstance(finding, ev.Flagged):
                 self._risen.append(finding)
-
-    def _complain(self, error: OSError) -> None:
-        """Once: a full disk would fill the log with it."""
-        if not self._complained:
-            print(f"cockpit: records are being lost: {error}", file=sys.stderr, flush=True)
-        self._complained = True
 
 
 def _cut(path: Path, dtype: np.dtype[Any], step: int) -> None:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cockpit.engine.control import Control
@@ -73,18 +74,22 @@ class Flight:
         from cockpit.engine.keeper import Keeper
         from cockpit.engine.loop import train
         from cockpit.engine.recorder import Recorder
+        from cockpit.engine.remedy import settle
 
         base = recipe = loads(self.run.recipe.read_bytes(), "recipe.yaml")
         log.history.recipe = to_tree(recipe)
         self.control.auto, self.control.earlier = auto_remedy(self.run), tried(self.run)
         keeper = Keeper(log)
+        found = keeper.load_last() if self.resume else None
         if self.resume:
             from cockpit.engine.reopen import replay_edits
 
-            recipe = replay_edits(recipe, log.history.edits)
+            step = int(found[1].get("step", 0)) if found else 0
+            self.control.again = tuple(change for change in log.history.edits if change.step > step)
+            recipe = replay_edits(recipe, [change for change in log.history.edits if change.step <= step])
         job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
         if self.resume:
-            self._restore(job, keeper, base)
+            self._restore(job, keeper, base, found)
         self.job = job
         for note in (*loaded.notes, *cautions(recipe), *job.wiring.notes, *advice(job)):
             log.write(ev.Noted(step=job.step, text=note))
@@ -92,7 +97,12 @@ class Flight:
         log.watch_with(recipe.flags.values())
         self.state = "running"
         recorder = Recorder(log.deliver, seconds=log.trained_seconds)
-        end = train(job, recorder, keeper, self.control)
+        try:
+            end = train(job, recorder, keeper, self.control)
+        except BaseException:
+            with suppress(Exception):  # the last steps before a fault are the ones to look at; the device may be gone
+                settle(recorder)
+            raise
         return self._close(end, job, keeper)
 
     def _reason(self, error: BaseException) -> str:
@@ -107,17 +117,16 @@ class Flight:
         return f"{told(error)}; the traceback is in host.log"
 
     @staticmethod
-    def _restore(job: "Training", keeper: "Keeper", base: "Recipe") -> None:
+    def _restore(job: "Training", keeper: "Keeper", base: "Recipe", found: tuple[str, dict[str, Any]] | None) -> None:
         from cockpit.engine import checkpoints
         from cockpit.engine.reopen import replay_edits
 
         log = keeper.logbook
-        path = log.run.checkpoint("last")
-        if path.exists():
-            with checkpoints.fitting(path):
-                state = checkpoints.load(path)
+        if found:
+            name, state = found
+            with checkpoints.fitting(Path(name)):
                 job.load_state_dict(state) if "optimizer" in state else job.start_from(state)
-        log.rewind(job.step, path.name if path.exists() else "")
+        log.rewind(job.step, found[0] if found else "")
         # The checkpoint may have been written before the edits of its step.
         job.take_options(replay_edits(base, [change for change in log.history.edits if change.step < job.step]))
         job.evaluations = job.evaluations or len(log.history.evaluations)  # weights alone do not know
@@ -126,7 +135,7 @@ class Flight:
     @staticmethod
     def _close(end: "End", job: "Training", keeper: Any) -> ev.Ended:
         with job.settled():
-            keeper.save_last(job, "end" if end.state == "finished" else "stop")
+            keeper.save_end(job, "end" if end.state == "finished" else "stop")
         if job.keep_best and job.best:
             keeper.restore_best(job)
         return ev.Ended(state=end.state, reason=end.reason)

@@ -1,7 +1,10 @@
 """Append-only files of JSON lines: the event log and the ledger."""
 
+import errno
 import json
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ class LineWriter:
         data = line.encode() + b"\n"
         try:
             if os.write(self._fd, data) != len(data):
-                raise OSError("the disk took only part of the line")
+                raise OSError(errno.ENOSPC, "the disk took only part of the line")
         except OSError:
             os.ftruncate(self._fd, size)
             raise
@@ -64,6 +67,12 @@ class LineReader:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return whole.decode("utf-8", "replace").split("\n")[:-1]
+
+
+def complain(text: str) -> None:
+    """Say something on the standard error, which may be a file on a disk that is full."""
+    with suppress(OSError, ValueError):
+        print(f"cockpit: {text}", file=sys.stderr, flush=True)
 
 
 def append_json(path: Path, record: dict[str, Any]) -> None:
