@@ -15,7 +15,8 @@ from textual.screen import Screen
 
 from cockpit.runs.directory import RunDir
 from cockpit.ui.format import plain_terminal
-from cockpit.ui.widgets.ascii import AsciiFilter
+from cockpit.ui.notices import Ringer, sequence
+from cockpit.ui.widgets.ascii import AsciiFilter, to_ascii
 
 if TYPE_CHECKING:
     from cockpit.ui.helm import Edits, Helm
@@ -36,6 +37,7 @@ class CockpitApp(App[None]):
         Binding("question_mark,f1", "keys", "Help", key_display="?", tooltip="Every key that works here"),
         Binding("ctrl+t", "change_theme", "Theme", show=False, tooltip="Choose other colours"),
         Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="Search every action by its name"),
+        Binding("ctrl+n", "mute", "Mute", show=False, tooltip="Bell and notifications of the terminal: off, and on again"),
         Binding("ctrl+l", "redraw", "Redraw", show=False, tooltip="Draw the whole screen again"),
     ]
 
@@ -57,6 +59,7 @@ class CockpitApp(App[None]):
         self.starter, self.read_only = starter, read_only
         self._first = (recipe, tuple(edits), run)
         self.flown: list[RunDir] = []
+        self._ringer = Ringer()
         self._ascii = [AsciiFilter()] if plain_terminal() else []
 
     def get_default_screen(self) -> Screen[Any]:
@@ -75,6 +78,19 @@ class CockpitApp(App[None]):
         from cockpit.ui.screens.cockpit import CockpitScreen
 
         return CockpitScreen(Helm(recipe=load(recipe or "", edits), name=Path(recipe or "").stem))
+
+    def on_mount(self) -> None:
+        """Look now and then for what the terminal shall tell."""
+        self.set_interval(0.5, self._ring)
+
+    def _ring(self) -> None:
+        """Between two frames, through the driver, as the bell goes: nothing else may write to the terminal."""
+        for helm in [screen.helm for screen in self.screen_stack if hasattr(screen, "helm")]:
+            self._ringer.add(helm.name, helm.notices)
+            helm.notices = []
+        said = self._ringer.due(time.monotonic())
+        if said and self._driver is not None and not self.is_headless:
+            self._driver.write(sequence(*map(to_ascii, said) if self._ascii else said))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, and ASCII where the terminal shows no more."""
@@ -137,6 +153,11 @@ class CockpitApp(App[None]):
 
         if not self.screen.is_modal:
             self.push_screen(Reading("Keys", help_text(self.screen)))
+
+    def action_mute(self) -> None:
+        """The terminal's notices: off, or on again."""
+        self._ringer.muted = not self._ringer.muted
+        self.notify(f"bell and notifications are {'off' if self._ringer.muted else 'on'}")
 
     def action_redraw(self) -> None:
         """Draw everything again, whatever another program left on the terminal."""

@@ -16,6 +16,7 @@ from cockpit.runs.history import RunReader
 from cockpit.runs.link import Link, read_link
 from cockpit.runs.log import read_json
 from cockpit.runs.mailbox import Command, send
+from cockpit.runs.notices import Crier, Notice, lost
 from cockpit.runs.state import LIVE
 from cockpit.ui.model.data import Data
 from cockpit.ui.model.findings import findings
@@ -46,6 +47,9 @@ class Helm:
         self.reader: RunReader | None = None
         self.news: list[Event] = []
         """What the last poll brought, the first one's past left out."""
+        self.notices: list[Notice] = []
+        """What happened before the user's eyes and is worth calling them; who tells it takes it away."""
+        self._crier = Crier()
         self.view = View("new", Header(name, "", STATES["new"]), Data("not read yet"))
         self._base: Recipe | None = None
         self.watched = False
@@ -69,7 +73,7 @@ class Helm:
 
     def _follow(self, run: RunDir) -> None:
         self.name, self.reader, self._key, self._edits = run.name, RunReader(run), (), None
-        self._unread = True
+        self._unread, self._crier = True, Crier()
 
     def _read_recipe(self, reader: RunReader) -> None:
         self._unread = False
@@ -110,6 +114,7 @@ class Helm:
         said = self.link.words(time.time()) if self.link else ""
         key = (state, sizes, tuple(log), history.step, self._unread, said)
         self.news = [] if first else fresh
+        self._listen(fresh, state, first)
         if key == self._key and not fresh:
             return False
         self._key = key
@@ -119,6 +124,12 @@ class Helm:
         if self.link:
             self.view = linked(self.view, self.link, time.time())
         return True
+
+    def _listen(self, fresh: list[Event], state: str, first: bool) -> None:
+        """Keep what is worth a notice. The past is heard as well, since it says which findings are put aside."""
+        heard = [notice for event in fresh if (notice := self._crier.hear(event))]
+        gone = [lost()] if state == "lost" and self.view.state in LIVE else []
+        self.notices += [] if first else heard + gone
 
     def _way(self, remedy: Remedy, live: bool, refuge: bool) -> Way:
         """How a remedy would be applied now; finding out takes reading the recipe anew, so it is done once."""
