@@ -23,7 +23,11 @@ class Overheard:
     def __init__(self, net: nn.Module, run: Watched) -> None:
         self._run = run
         self._net = net
-        self._handle = net.register_forward_hook(Ear(self._heard), with_kwargs=True)
+        self._handle: Any = None
+        try:
+            self._handle = net.register_forward_hook(Ear(self._heard), with_kwargs=True)
+        except Exception as error:
+            run.lost("the outputs of the network cannot be heard", error)
         self.loss: Tensor | None = None
         """That the network itself returned, in training."""
         self.outputs: Tensor | None = None
@@ -35,7 +39,8 @@ class Overheard:
 
     def remove(self) -> None:
         """Hear no more."""
-        self._handle.remove()
+        if self._handle is not None:
+            self._handle.remove()
 
     def validated(self, batch: Any = None) -> None:
         """A validation batch is over: keep its outputs with its targets."""

@@ -128,7 +128,7 @@ class Watched:
         self._log.history.recipe = dict(tree)
         self._log.write(launched())
         self._probe = LayerProbe([weight for _, weight in settings.layers], settings.every, Meter(settings.device.type))
-        self._hooks = Hooks(settings, self._probe, self._lost)
+        self._hooks = Hooks(settings, self._probe, self.lost)
         self._clean = Clean(settings, self._hooks)
         self._flags = flags_of(settings.flags)
         self._evaluator = Evaluator(settings, self._clean)
@@ -152,6 +152,8 @@ class Watched:
         if self._open:
             self.__exit__(type(error), error, None)
         else:
+            with suppress(Exception):  # where it came that far, its files are open
+                self._log.ended(ev.Ended(state="failed"))
             shutil.rmtree(self.dir.path, ignore_errors=True)
 
     @property
@@ -354,10 +356,10 @@ class Watched:
         try:
             return work()
         except Exception as error:
-            self._lost(what, error)
+            self.lost(what, error)
             return None
 
-    def _lost(self, what: str, error: Exception) -> None:
+    def lost(self, what: str, error: Exception) -> None:
         """Say once what the watcher could not do."""
         self._warn(what, f"{what}: {type(error).__name__}: {str(error)[:300]}")
 
