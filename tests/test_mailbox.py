@@ -169,7 +169,7 @@ def test_five_hundred_spoilt_commands(mailbox: Path) -> None:
     assert kinds == {Command, Refused}
 
 
-def test_stop_takes_no_state_but_its_own_and_nobody_acts_unasked_from_outside(runs) -> None:
+def test_stop_takes_no_state_but_its_own(runs) -> None:
     asked = [Command("stop", {"state": "banana"}), Command("stop", {"state": "interrupted"})]
     flight = order_at(flight_of(runs), {2: asked})
     flight.fly()

@@ -13,7 +13,8 @@ from cockpit.launch import new_run
 from cockpit.recipe import loads
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.history import History
+from cockpit.runs.history import History, read_history
+from cockpit.runs.mailbox import Command
 from cockpit.runs.pausing import until, why_paused
 from cockpit.runs.state import beat
 
@@ -86,3 +87,24 @@ def test_the_screen_says_why_and_leaves_the_command_out(deaf):
     assert why_paused(history) == "paused: a spike: back from step 9 to step 0, and paused there"
     history.fold(ev.Noted(text="something else"))
     assert "a spike" in why_paused(history)
+
+
+def test_a_pause_by_a_guard_says_how_it_ends(runs, monkeypatch):
+    import math
+
+    from test_guard import flight_with
+
+    monkeypatch.setattr("cockpit.engine.logbook.settled", lambda history: True)
+    steps = [9]
+    flight = flight_with(runs, monkeypatch, math.nan, steps, "tricks.guard={on_nonfinite: rollback}", "flags.non_finite=off")
+    listen = flight.control._listen
+
+    def stop(crew):
+        if flight.control.paused:
+            flight.control.post(Command("stop"))
+        return listen(crew)
+
+    flight.control._listen = stop
+    flight.fly()
+    text = next(note.text for note in read_history(flight.run).notes if note.text.startswith("paused"))
+    assert text.startswith(f"paused until `cockpit continue {flight.run.id}`: gradient norm nan at step 9: back from step 8")

@@ -186,7 +186,8 @@ def test_a_remedy_that_stops_stops(runs):
 def test_remedies_that_cannot_be_are_refused_with_a_sentence(runs):
     same = ev.Remedy(label="s", edits=(("optimizer.lr", "0.1"),))
     wrong = ev.Remedy(label="w", edits=(("optimizer.lr", "fast"),))
-    asked = [remedy(1), remedy(2), remedy(3), remedy("x"), remedy(1, "nothing")]
+    unasked = Command("remedy", {"flag": "lr_too_high", "number": "1", "by": "auto"})
+    asked = [remedy(1), remedy(2), remedy(3), remedy("x"), remedy(1, "nothing"), unasked]
     flight = orders(flight_of(runs, *quiet()), {8: [finding(same, wrong, step=8), *asked]})
     flight.fly()
     history = read_history(flight.run)
@@ -194,6 +195,7 @@ def test_remedies_that_cannot_be_are_refused_with_a_sentence(runs):
     assert flight.end.state == "finished" and not any(command.ok for command in history.commands)
     assert "already" in details[0] and "expected a number" in details[1] and "2 remedies" in details[2]
     assert "none of them" in details[3] and "no finding" in details[4] and history.remedied == []
+    assert details[5] == "by: expected user, got 'auto'"
 
 
 def test_snoozing(runs):
