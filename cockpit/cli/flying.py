@@ -56,13 +56,18 @@ def train(
     json: JsonOpt = False,
 ) -> None:
     """Train in the foreground, without a screen. Ctrl-C ends the run with a checkpoint."""
-    run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
-    fly(run, resume=False, json=json)
+    from cockpit.host.crew import begun, remember
+
+    earlier = begun(runs_root(runs), recipe, edits or ())
+    run = earlier or prepare(recipe, edits, runs, name, allow_code, auto_remedy)
+    remember(run)
+    fly(run, resume=earlier is not None, json=json)
 
 
 def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     """Be the host of a run until it has ended, and then of the one it goes on in, if any."""
     from cockpit.cli.progress import Progress
+    from cockpit.host.crew import part
     from cockpit.host.host import Host
     from cockpit.runs.summary import summarise
 
@@ -77,6 +82,7 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
             end = host.run(idle=pauses.turn)
         progress.close(end)
         resume = resume and not onward
+    part(end.state != "failed")
     if json:
         show_json(summarise(run))
     # What cannot be built is bad input; what was built and failed is a failed run.

@@ -12,6 +12,8 @@ from cockpit.datasets.base import Places
 from cockpit.engine import randomness
 from cockpit.engine.data.load import Loaded, Split, load
 from cockpit.engine.device import Precision, pick_device, pick_precision
+from cockpit.engine.distributed import world
+from cockpit.engine.distributed_norm import sync_norms
 from cockpit.engine.facts import early_norm
 from cockpit.engine.feed import Feed
 from cockpit.engine.floors import chance_and_floor
@@ -81,7 +83,8 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
     """Load the data, build the network, lay the tricks on the seams. Raises AssemblyError, DataError, DeviceError."""
     device = pick_device(recipe.train.device)
     precision = pick_precision(recipe.train.precision, device)
-    loaded = load(recipe.data, places)
+    with world().in_turn():
+        loaded = load(recipe.data, places)
     task = task_of(loaded)
     train, val = (feed_of(split, loaded, recipe, device) for split in (loaded.train, loaded.val))
     _fits(recipe, train, task)
@@ -92,6 +95,7 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         raise AssemblyError(f"tricks: {error}") from error
     model, changed = wiring.model, wiring.parts.train
     assert isinstance(changed, Feed)
+    sync_norms(model)  # those that a trick brought
     optimizer = _optimizer(recipe, wiring, precision)
     if recipe.train.compile != "eager":
         torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
@@ -126,6 +130,7 @@ def _fits(recipe: Recipe, train: Feed, task: Task) -> None:
 
 def _ready(model: nn.Module, train: Feed, task: Task, recipe: Recipe) -> nn.Module:
     """The network in its memory layout, tried out on two images. Raises AssemblyError."""
+    sync_norms(model)
     if recipe.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if not any(weight.requires_grad for weight in model.parameters()):
@@ -139,6 +144,9 @@ def _ready(model: nn.Module, train: Feed, task: Task, recipe: Recipe) -> nn.Modu
 
 def _optimizer(recipe: Recipe, wiring: Wiring, precision: Precision) -> torch.optim.Optimizer:
     """The optimizer over the groups that the tricks make. Raises AssemblyError."""
+    if world().size > 1 and "create_graph" in recipe.optimizer.contract:
+        name = recipe.optimizer.card.name
+        raise AssemblyError(f"optimizer.name: {name} takes second derivatives, which several processes cannot share; take one")
     if precision.scaler.is_enabled() and ("closure" in recipe.optimizer.contract or wiring.tagged("looks_twice")):
         raise AssemblyError("train.precision: fp16 scales the loss, and a step that looks at its batch twice cannot; take bf16")
     try:

@@ -6,13 +6,20 @@ from typing import Any
 
 import torch
 
+from cockpit.engine.distributed_place import place
+
 
 class DeviceError(Exception):
     """A device or precision that this machine does not have; the text is one sentence."""
 
 
 def pick_device(wanted: str) -> torch.device:
-    """`auto` takes cuda, then mps, then cpu. Raises DeviceError for one that is not there."""
+    """`auto` takes cuda, then mps, then cpu. Raises DeviceError for one that is not there.
+
+    With several processes on a machine, each takes a GPU of its own, unless the recipe names one.
+    """
+    if place().size > 1 and wanted in ("auto", "cuda"):
+        wanted = _own_gpu() if torch.cuda.is_available() else wanted.replace("auto", "cpu")
     if wanted == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(name)
@@ -24,6 +31,15 @@ def pick_device(wanted: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise DeviceError(f"train.device: {wanted!r} cannot be used here; `auto` takes what is there") from error
     return device
+
+
+def _own_gpu() -> str:
+    number, there = place().local, torch.cuda.device_count()
+    if number >= there:
+        more = f"torchrun started process {number + 1} on this machine"
+        raise DeviceError(f"train.device: {more}, which has {there} GPUs; --nproc-per-node takes at most {there}")
+    torch.cuda.set_device(number)
+    return f"cuda:{number}"
 
 
 @dataclass(frozen=True)

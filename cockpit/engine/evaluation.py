@@ -7,6 +7,8 @@ import time
 import torch
 from torch import Tensor, nn
 
+from cockpit.engine.distributed import share_buffers
+from cockpit.engine.distributed_scores import pool_activity
 from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.scoring import Scores, all_scores, rank, score
@@ -22,6 +24,7 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 def evaluate(job: Training, keeper: Keeper) -> str:
     """Score, record, judge, keep. Returns why the run should end here, or nothing."""
+    share_buffers(job)
     with job.settled():
         verdict = _evaluate(job, keeper)
         keeper.save_last(job, "epoch")
@@ -34,6 +37,7 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     with watch_activity(model) as activity:
         train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
         val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
+    pool_activity(activity)
     noisy = _in_training_mode(job, model)
     if model is not job.model:
         plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)

@@ -80,6 +80,11 @@ class Logbook:
         self._judge.catch_up()
         self._risen.clear()
 
+    @property
+    def rising(self) -> bool:
+        """Whether `risen` has something to tell."""
+        return bool(self._risen)
+
     def risen(self) -> list[ev.Flagged]:
         """The findings that rose since the last call."""
         risen, self._risen = self._risen, []

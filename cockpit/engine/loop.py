@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -> End:
     """Train to the planned end, or until a command or a verdict ends it. Raises what the step raises and nothing mends."""
     job.model.train()
+    job.team.begin(job)
+    recorder.defers = job.team.several
     if job.step == 0:
         keeper.logbook.measured(*measure_start(job))
         keeper.save_start(job)
@@ -36,6 +38,7 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
         except (Setback, FloatingPointError) as error:
             end = control.recover(error, job, recorder, keeper)
     recorder.flush()
+    recorder.settle()
     return end or End("finished")
 
 
@@ -77,7 +80,10 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     if job.stepped:
         job.wiring.through("weights", job.model, at)
     job.step += 1
-    return Left(job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, job.probe.meter.take(), held=job.held)
+    spent = job.probe.meter.take()
+    return Left(
+        job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, spent, held=job.held, accuracy=job.team.accuracy
+    )
 
 
 def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
@@ -86,15 +92,14 @@ def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
     Returns the loss of the whole batch and the logits of its last part, both detached.
     """
     job.optimizer.zero_grad()
-    images = sum(len(batch.x) for batch in batches)
     losses = []
     for number, batch in enumerate(batches):
         loss, logits = job.objective(batch, at.part(number))  # yhat = model(x); loss = criterion(yhat, y)
-        if len(batches) > 1:
-            loss = loss * (len(batch.x) / images)
+        loss = job.team.weigh(job, loss, batches, number)
         job.descend(loss)
         losses.append(loss.detach())
-    return Outcome(torch.stack(losses).sum() if len(losses) > 1 else losses[0], logits.detach())
+    total = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+    return job.team.gather(Outcome(total, logits.detach()), batches[-1])
 
 
 def repeat_of(job: Training, batches: Sequence[Batch], at: Moment) -> Again:

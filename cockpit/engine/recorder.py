@@ -38,6 +38,8 @@ class Left(NamedTuple):
     """bool, scalar: a gradient was left over from the step before."""
     held: bool = False
     """A trick held the step back: no weight was touched."""
+    accuracy: Tensor | None = None
+    """Over the images of all processes; None where the logits and targets are all there are."""
 
 
 class _Pending(NamedTuple):
@@ -61,6 +63,9 @@ class Recorder:
     deliver: Callable[[Rows, Rows], None]
     seconds: float = 0.0
     """Training time so far, pauses left out."""
+    defers: bool = False
+    """Keep the error of a lost run for `settle`: with several processes it is no moment to leave the others."""
+    trouble: FloatingPointError | None = None
     _kept: list[Left] = field(default_factory=list)
     _times: list[float] = field(default_factory=list)
     _under_way: deque[_Pending] = field(default_factory=deque)
@@ -92,7 +97,18 @@ class Recorder:
         """Deliver the blocks that have arrived."""
         while self._under_way and (wait or self._ready(self._under_way[0])):
             pending = self._under_way.popleft()
-            self.deliver(_step_rows(pending), _layer_rows(pending))
+            try:
+                self.deliver(_step_rows(pending), _layer_rows(pending))
+            except FloatingPointError as error:
+                if not self.defers:
+                    raise
+                self.trouble = self.trouble or error
+
+    def settle(self) -> None:
+        """Raise the error that was kept."""
+        trouble, self.trouble = self.trouble, None
+        if trouble:
+            raise trouble
 
     @staticmethod
     def _ready(pending: _Pending) -> bool:
@@ -131,6 +147,9 @@ def _scalars(kept: list[Left]) -> Tensor:
 
 def _accuracies(kept: list[Left], nan: Tensor) -> Tensor:
     """One argmax for the whole block where its batches have one shape: cheaper than one a step."""
+    known = [left.accuracy for left in kept if left.accuracy is not None]
+    if len(known) == len(kept):
+        return torch.stack(known)
     if any(left.target.is_floating_point() for left in kept) or len({len(left.logits) for left in kept}) > 1:
         return torch.stack(
             [nan if left.target.is_floating_point() else (left.logits.argmax(1) == left.target).float().mean() for left in kept]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cockpit.catalog import family
 from cockpit.engine.device import Precision
+from cockpit.engine.distributed_scores import Piece, pooled, turns
 from cockpit.engine.feed import Feed
 
 if TYPE_CHECKING:
@@ -41,20 +42,23 @@ def score(
     precision: Precision,
     mode: Literal["eval", "train"] = "eval",
 ) -> Scores:
-    """Score the images of `ids` (int64 batches) without augmentation; the network's mode is put back afterwards."""
+    """Score the images of `ids` (int64 batches) without augmentation; the network's mode is put back afterwards.
+
+    The processes of a run take turns with the batches, and all know the result.
+    """
     was_training = model.training
     model.train(mode == "train")
-    losses, outputs, labels = [], [], []
+    pieces = []
     try:
-        for places in ids:
+        for number, places in turns(ids):
             batch = feed.clean(places)
             with precision.autocast():
                 logits = model(batch.x)
-            losses.append(criterion(logits.float(), batch.y) * len(places))
-            outputs.append(logits.float())
-            labels.append(batch.y)
+            loss = criterion(logits.float(), batch.y) * len(places)
+            pieces.append(Piece(number, loss, logits.float(), batch.y))
     finally:
         model.train(was_training)
+    losses, outputs, labels = pooled(pieces)
     logits, truth = torch.cat(outputs), torch.cat(labels)
     guess = logits.argmax(1)
     counts = torch.bincount(guess, minlength=logits.shape[1])

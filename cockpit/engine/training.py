@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cockpit.engine import randomness
 from cockpit.engine.device import Precision
+from cockpit.engine.distributed_team import Alone, team
 from cockpit.engine.feed import Feed, in_order, shuffled
 from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
@@ -59,6 +60,8 @@ class Training:
     """Whether the last step moved the weights: fp16 skips one whose gradients overflow."""
     held: bool = field(default=False, init=False)
     """Whether a trick held the last step back: neither weights nor optimizer were touched."""
+    team: Alone = field(default_factory=team, init=False)
+    """The processes that train it."""
     step: int = 0
     """Optimizer steps done."""
     best: tuple[float, float] | None = None
@@ -76,7 +79,8 @@ class Training:
 
     def _rewrap(self) -> None:
         self.criterion = self.wiring.through("loss", self.plain_criterion, self.task)
-        self.objective = self.wiring.through("objective", self._plain_objective, self.forward, self.criterion)
+        objective = self.wiring.through("objective", self._plain_objective, self.forward, self.criterion)
+        self.objective = self.team.objective(objective)
         self._update: Callable[[Again], None] = self.wiring.through("update", self._plain_update, self.optimizer)
         self.looks_twice = "closure" in self.recipe.optimizer.contract or self.wiring.tagged("looks_twice")
         self.differentiable = "create_graph" in self.recipe.optimizer.contract
@@ -161,7 +165,7 @@ class Training:
         parts = list(places.split(size)) if len(places) > size else [places]
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]  # batch norm can do nothing with a single image
-        return [self.wiring.batch(self.train.take(part), at.part(number)) for number, part in enumerate(parts)]
+        return self.team.batches(self, parts, at)
 
     def probe_places(self) -> Iterator[Tensor]:
         """The places of the clean probe: a fixed, random part of the training split."""

@@ -1,6 +1,6 @@
 """Which units of a network still work: looked at by hooks that exist only while a look lasts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -16,6 +16,9 @@ STUCK = 0.05
 """A unit is stuck where its slope is below this share of the largest slope ..."""
 OFTEN = 0.95
 """... on more than this share of the images."""
+
+Seen = tuple[dict[tuple[str, str], Tensor], dict[tuple[str, str], tuple[Tensor, int]], str]
+"""What a look saw: active units, stuck ones with their number of looks, the last layer."""
 
 
 class Activity:
@@ -48,6 +51,22 @@ class Activity:
         looks = output.numel() // len(stuck)
         before, count = self._stuck.get((self._last, name), (0, 0))
         self._stuck[self._last, name] = (stuck + before, looks + count)
+
+    def seen(self) -> Seen:
+        """All of it, on the CPU, for other processes to join."""
+        stuck = {key: (count.cpu(), looks) for key, (count, looks) in self._stuck.items()}
+        return {key: active.cpu() for key, active in self._active.items()}, stuck, self._last
+
+    def join(self, parts: Iterable[Seen]) -> None:
+        """Be what several looks saw together."""
+        self._active, self._stuck = {}, {}
+        for active, stuck, last in parts:
+            self._last = last or self._last
+            for key, unit in active.items():
+                self._active[key] = unit if key not in self._active else self._active[key] | unit
+            for key, (count, looks) in stuck.items():
+                before, others = self._stuck.get(key, (0, 0))
+                self._stuck[key] = (count + before, looks + others)
 
     def dead(self) -> dict[str, float]:
         """Layer -> the share of its units that never were active; the worst where it feeds several ReLUs."""

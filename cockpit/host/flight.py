@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cockpit.engine.control import Control
+from cockpit.engine.distributed_control import control_here
 from cockpit.recipe import RecipeError, cautions, loads, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -35,7 +36,7 @@ class Flight:
     state: State = "starting"
     end: ev.Ended | None = None
     job: "Training | None" = field(default=None, init=False)
-    control: Control = field(default_factory=Control, init=False)
+    control: Control = field(default_factory=control_here, init=False)
 
     @property
     def successor(self) -> RunDir | None:
@@ -71,6 +72,7 @@ class Flight:
     def _train(self, log: "Logbook") -> ev.Ended:
         from cockpit.engine.advice import advice
         from cockpit.engine.assemble import assemble, started
+        from cockpit.engine.distributed import muster
         from cockpit.engine.keeper import Keeper
         from cockpit.engine.loop import train
         from cockpit.engine.recorder import Recorder
@@ -87,6 +89,7 @@ class Flight:
             step = int(found[1].get("step", 0)) if found else 0
             self.control.again = tuple(change for change in log.history.edits if change.step > step)
             recipe = replay_edits(recipe, [change for change in log.history.edits if change.step <= step])
+        muster(recipe, allows_code(self.run))
         job, loaded = assemble(recipe, _places(self.say), allow_code=allows_code(self.run))
         if self.resume:
             self._restore(job, keeper, base, found)
@@ -157,6 +160,7 @@ def expected(error: BaseException) -> str:
     from cockpit.engine.assemble import AssemblyError
     from cockpit.engine.checkpoints import CheckpointError
     from cockpit.engine.device import DeviceError
+    from cockpit.engine.distributed import PeerLostError
     from cockpit.engine.reopen import ReopenError
 
     if isinstance(error, torch.OutOfMemoryError):
@@ -170,6 +174,7 @@ def expected(error: BaseException) -> str:
         | DataError
         | DeviceError
         | FloatingPointError
+        | PeerLostError
         | RecipeError
         | ReopenError
         | Setback
