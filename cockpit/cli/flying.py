@@ -30,6 +30,11 @@ AutoOpt = Annotated[
     typer.Option("--auto-remedy", help="Apply the remedies of findings unasked: live, from a checkpoint, or in a new run."),
 ]
 
+GpusOpt = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, help="Processes of this machine that train it together, one to a GPU (torchrun)."),
+]
+
 
 def prepare(
     recipe: str, edits: list[str] | None, runs: Path | None, name: str | None, allow_code: bool, auto_remedy: bool = False
@@ -97,12 +102,16 @@ def start(
     name: NameOpt = None,
     allow_code: CodeOpt = False,
     auto_remedy: AutoOpt = False,
+    gpus: GpusOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Start a run in the background, in a session of its own; closing the terminal does not touch it."""
     from cockpit.runs.launch import spawn
+    from cockpit.runs.launch_facts import say_facts
 
     run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
+    if gpus:
+        say_facts(run, gpus=gpus)
     pid = spawn(run)
     if json:
         show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
@@ -147,13 +156,15 @@ def resume(
     runs: RunsOpt = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Train here, as `train` does.")] = False,
     auto_remedy: AutoOpt = False,
+    gpus: GpusOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
+    from cockpit.host.crew import several
     from cockpit.recipe import loads
     from cockpit.runs.history import RunReader
     from cockpit.runs.launch import spawn
-    from cockpit.runs.launch_facts import say_auto_remedy
+    from cockpit.runs.launch_facts import say_auto_remedy, say_facts
     from cockpit.runs.state import LIVE
 
     found = find(runs_root(runs), run)
@@ -166,7 +177,9 @@ def resume(
         raise BadInputError(f"run {found.id} ({found.name}) is finished: there is nothing left to train")
     if auto_remedy:
         say_auto_remedy(found)
-    if foreground:
+    if gpus:
+        say_facts(found, gpus=gpus)
+    if foreground or several():
         fly(found, resume=True, json=json)
     pid = spawn(found, resume=True)
     if json:

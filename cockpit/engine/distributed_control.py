@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GAP = 0.1
 """Seconds between two meetings, about."""
+SILENCE = 10.0
+"""Seconds after which the first looks for something to do unasked."""
 MOST = 100
 """Steps between them at most."""
 
@@ -85,6 +87,7 @@ class Lead(Control):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._meetings = Meetings()
+        self._spoke = time.monotonic()
 
     def obey(self, job: Training, recorder: Recorder, keeper: Keeper) -> End | None:
         """As ever, but only at a meeting; then the others are told what came of it."""
@@ -102,12 +105,14 @@ class Lead(Control):
 
     def _wants(self, recorder: Recorder, keeper: Keeper) -> bool:
         waits = self._waiting or self.paused or self.again or recorder.trouble or keeper.logbook.rising
+        if time.monotonic() - self._spoke > SILENCE:
+            return True  # what is due by the clock is done where commands are obeyed
         return bool(waits) or (self.auto and self._evaluations != len(keeper.logbook.history.evaluations))
 
     def _speak(self, error: Exception | None, crew: Crew) -> End | None:
         from cockpit.engine.distributed import packed, share_buffers, world
 
-        job, recorder = crew.job, crew.recorder
+        job, recorder, self._spoke = crew.job, crew.recorder, time.monotonic()
         share_buffers(job)
         recipe, step = job.recipe, job.step
         if error is None and recorder.trouble:

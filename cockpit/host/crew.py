@@ -1,10 +1,11 @@
 """The processes that torchrun starts for one run: the first is its host, the others follow it.
 
+`python -m cockpit.host.crew RUN_DIRECTORY [--resume]` is what a background run of several processes is made of.
+
 Torchrun starts all of them again where one dies (`--max-restarts`); then the first takes up the run that it had begun, and the
 others learn of it from the first. Needs no torch to tell who is who.
 """
 
-import json
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from cockpit.engine.distributed_place import place
 from cockpit.recipe import dump, load
 from cockpit.runs.directory import RunDir, RunError, list_runs
 from cockpit.runs.history import RunReader
-from cockpit.runs.launch_facts import launch_facts
+from cockpit.runs.launch_facts import launch_facts, say_facts
 
 AGAIN = ("running", "starting", "lost", "interrupted", "failed")
 """States from which a run goes on, where torchrun starts its processes again."""
@@ -40,12 +41,15 @@ def launch_key() -> str:
     return run_id
 
 
+def restarted() -> bool:
+    """Whether torchrun has started these processes before."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
 def remember(run: RunDir) -> None:
     """Write into the run by which call of torchrun it was begun. OSError where it cannot be written."""
     if launch_key():
-        part = run.launch.with_suffix(".part")
-        part.write_text(json.dumps({**launch_facts(run), "torchrun": launch_key()}, indent=1), encoding="utf-8")
-        os.replace(part, run.launch)
+        say_facts(run, torchrun=launch_key())
 
 
 def begun(root: Path, recipe: str, edits: Sequence[str]) -> RunDir | None:
@@ -102,3 +106,28 @@ def part(ended_well: bool) -> None:
         from cockpit.engine.distributed import dismiss
 
         dismiss()
+
+
+def main() -> int:
+    """Be one of the processes that own a run in the background, and the runs it goes on in; 0 unless it failed."""
+    if follows():
+        return follow()
+    from cockpit.host.host import Host
+
+    onward, end = [RunDir(Path(sys.argv[1]))], None
+    resume = "--resume" in sys.argv[2:] or restarted()
+    try:
+        while onward:
+            host = Host(onward.pop(), resume=resume, say=lambda text: print(text, flush=True), onward=onward.append)
+            host.catch_signals()
+            end, resume = host.run(), False
+    except RunError as error:
+        print(f"cockpit: {error}", file=sys.stderr)
+        return 2
+    well = end is not None and end.state != "failed"
+    part(well)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,11 +5,20 @@ import sys
 from pathlib import Path
 
 from cockpit.runs.directory import RunDir
+from cockpit.runs.launch_facts import processes
 
 
 def spawn(run: RunDir, *, resume: bool = False) -> int:
-    """Start a background host; returns its process id. Everything it prints goes to host.log."""
-    arguments = [sys.executable, "-m", "cockpit.host", str(run.path), *(["--resume"] if resume else [])]
+    """Start a background host, or torchrun with one of several processes; returns its process id.
+
+    Everything it prints goes to host.log.
+    """
+    count, how = processes(run), ["--resume"] if resume else []
+    if count == 1:
+        arguments = [sys.executable, "-m", "cockpit.host", str(run.path), *how]
+    else:
+        torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        arguments = [sys.executable, "-m", *torchrun, "-m", "cockpit.host.crew", str(run.path), *how]
     with open(run.log, "ab") as log:
         process = subprocess.Popen(
             arguments,

@@ -52,6 +52,17 @@ def plain(tried: Iterable[Tried]) -> list[list[Any]]:
 
 def say_auto_remedy(run: RunDir) -> None:
     """Record that remedies are to be applied unasked from now on. OSError where it cannot be written."""
+    say_facts(run, auto_remedy=True)
+
+
+def say_facts(run: RunDir, **facts: Any) -> None:
+    """Record what was said later. OSError where it cannot be written."""
     part = run.launch.with_suffix(".part")
-    part.write_text(json.dumps({**launch_facts(run), "auto_remedy": True}, indent=1), encoding="utf-8")
+    part.write_text(json.dumps({**launch_facts(run), **facts}, indent=1), encoding="utf-8")
     os.replace(part, run.launch)
+
+
+def processes(run: RunDir) -> int:
+    """How many processes of this machine train it together, one to a GPU."""
+    said = launch_facts(run).get("gpus", 1)
+    return said if isinstance(said, int) and said > 0 else 1
