@@ -71,11 +71,11 @@ def ready(runs: Path, *urls: str, on: str = "") -> RunDir:
 
 
 def flown(run: RunDir) -> ev.Ended:
-    """Fly a run by the real host with a notifier at its turns."""
-    told = Notifier(run)
-    end = Host(run, say=lambda _: None).run(idle=told.tick)
-    told.close()
-    told.wait(60)
+    """Fly a run by the real host, and wait until it has sent what it will."""
+    end = Host(run, say=lambda _: None).run()
+    for thread in threading.enumerate():
+        if thread.name == "notify":
+            thread.join(60)
     return end
 
 
@@ -104,7 +104,7 @@ def notes(run: RunDir) -> list[str]:
 
 def test_the_end_of_a_run_arrives(runs: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_PLACE", inbox.url)
-    run = ready(runs, "${MY_PLACE}")
+    run = ready(runs, "${MY_PLACE}", on="ended")
     assert flown(run).state == "finished"
     (message,) = inbox
     assert inbox.paths == [f"/{SECRET}"]

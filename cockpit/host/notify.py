@@ -22,7 +22,7 @@ from cockpit.runs.notices import Crier, Notice, one_line
 if TYPE_CHECKING:
     from apprise import NotifyType
 
-LOOK, GAP, LAST = 1.0, 30.0, 10.0
+LOOK, GAP, LAST = 1.0, 30.0, 15.0
 """Seconds between two looks at the log; between two messages, what comes in between goes into one; and that the process waits
 for the last message once the run has ended."""
 LINES = 20
@@ -39,8 +39,11 @@ class Notifier:
         self._thread: threading.Thread | None = None
         self._looked = 0.0
         self._complained = False
-        past = [self._crier.hear(event) is None and _turns(event) for event in self._read()]
-        self._who = self._recipients() if any(past) or self._named() else Notify()
+        self._who, self._changed = Notify(), True
+        self._needed = self._named()
+        for event in self._read():
+            self._crier.hear(event)
+            self._needed |= _turns(event)
 
     def tick(self) -> None:
         """Look for news, once a second."""
@@ -49,7 +52,7 @@ class Notifier:
             self._look()
 
     def close(self) -> None:
-        """The run has ended. What waits is sent before the process ends, which waits for that ten seconds at most."""
+        """The run has ended. What waits is sent before the process ends, which waits for that a quarter of a minute at most."""
         self._look()
         self._over.set()
         self._more.set()
@@ -65,14 +68,16 @@ class Notifier:
     def _look(self) -> None:
         for event in self._read():
             if _turns(event):
-                self._who = self._recipients()
+                self._needed = self._changed = True
             notice = self._crier.hear(event)
-            if notice and _wanted(notice, self._who):
+            if notice and self._needed:
                 self._waiting.append(notice)
-                self._more.set()
-        if self._waiting and self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="notify", daemon=True)
-            self._thread.start()
+        if self._waiting:
+            # Reading the recipe and the library takes seconds: that is the thread's work too, and done when there is news.
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="notify", daemon=True)
+                self._thread.start()
+            self._more.set()
 
     def _read(self) -> Iterator[ev.Event]:
         for line in self._lines.read():
@@ -88,29 +93,28 @@ class Notifier:
         return False
 
     def _recipients(self) -> Notify:
-        """Whom the recipe names now. apprise is imported here and not while the training forks its workers."""
+        """Whom the recipe names now."""
         try:
-            who = recipe_left(self._run).notify
+            return recipe_left(self._run).notify
         except (RecipeError, OSError):
             return Notify()  # the training thread says what is wrong with it
-        for url in who.urls:
-            with suppress(ImportError, ValueError):
-                messenger(url)
-        return who
 
     def _work(self) -> None:
         """The thread: one message at a time, with a gap in which notices gather; at the end of the run, at once."""
         while True:
             self._more.wait()
             self._more.clear()
-            notices = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            over = self._over.is_set()  # asked first: what is waiting then is all there will be
+            if self._changed:
+                self._changed = False
+                self._who = self._recipients()
+            heard = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            notices = [notice for notice in heard if _wanted(notice, self._who)]
             if notices:
                 self._send(notices)
-            elif self._over.is_set():
+            if over:
                 return
-            if self._over.is_set():
-                self._more.set()
-            else:
+            if notices:
                 self._over.wait(GAP)
 
     def _send(self, notices: list[Notice]) -> None:

@@ -58,15 +58,12 @@ def resolved(url: str) -> str:
 def services() -> frozenset[str]:
     """The schemes that apprise knows. ImportError where it is not installed."""
     import logging
-    import warnings
 
     from apprise import NotificationManager
 
     logging.getLogger("apprise").disabled = True  # it may quote URLs, and what it says belongs in no log of ours
     manager: Any = NotificationManager  # it has no annotations
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its plugins, some of which import what Python is about to drop
-        return frozenset(manager().schemas())
+    return frozenset(manager().schemas())
 
 
 def messenger(url: str) -> "NotifyBase":
