@@ -3,10 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cockpit.cards import card_of
@@ -27,8 +28,6 @@ PATIENCE = 2.0
 """Seconds that the log of a living run has to tell of a checkpoint that is there ..."""
 PAUSE = 0.05
 """... and between two looks at it."""
-TRIES = 20
-"""Checkpoints that a living run may write anew while they are being copied."""
 
 
 def new_run(
@@ -82,14 +81,14 @@ def fork_from(
     Returns it, ready to be resumed, its step, and what is missing of that history in a sentence, or nothing. Raises
     RecipeError, and RunError where an edit does not fit the checkpoint. `parent` may be running.
     """
-    base, gaps = loads(parent.recipe.read_bytes(), "recipe.yaml"), ""
-    for _ in range(TRIES):
-        place = place_of(parent, which)
+    with _held(parent, which) as file:
+        place = place_of(parent, which, file)
         record = sound(parent, lines=place.lines, step=place.step)
-        if record.gaps != gaps:  # it may have gone back between the two looks: what is missing is so twice
-            gaps = record.gaps
+        if record.gaps:  # a living run may be going back at this moment, and then says so next
             time.sleep(PAUSE)
-            continue
+            place = place_of(parent, which, file)
+            record = sound(parent, lines=place.lines, step=place.step)
+        base = loads(parent.recipe.read_bytes(), "recipe.yaml")
         old = edited(base, ((change.path, change.new) for change in record.history.edits if change.live))
         new = loads(dump(old), "recipe.yaml", edits)
         found = changes(old, new)
@@ -97,32 +96,45 @@ def fork_from(
         _check_fit(found, old, new)
         text, facts = parent.recipe.read_text(encoding="utf-8"), _facts(parent, place.step, command)
         run = directory.create(parent.path.parent, name or parent.name, text, facts)
-        if _filled(run, parent, place, record, found):
-            return run, place.step, gaps
-    raise RunError(f"run {parent.id} writes checkpoint {which} faster than it can be copied; stop the run, or fork another one")
-
-
-def place_of(parent: RunDir, which: str) -> Place:
-    """Where a checkpoint stands in a run's record, by the step that it holds itself: its file may be newer than the log.
-
-    RunError where it is gone or damaged, where the log does not tell of it, or where the run has left its path.
-    """
-    until = time.monotonic() + PATIENCE
-    while True:
         try:
-            step = step_of(parent.checkpoint(which))
-        except FileNotFoundError as error:
-            raise RunError(_none_such(parent, which)) from error
-        found, left = _line_of(parent, which, step)
-        if found and not left:
-            return Place(which, step, found)
-        if state_of(parent) not in ("running", "paused") or time.monotonic() > until:
-            break
+            _fill(run, file, parent.checkpoint("best"), place, record, found)
+        except BaseException:
+            shutil.rmtree(run.path, ignore_errors=True)
+            raise
+    return run, place.step, record.gaps
+
+
+@contextmanager
+def _held(parent: RunDir, which: str) -> Iterator[Path]:
+    """The checkpoint under a second name, for as long as it takes: a living run puts another in its place at any moment."""
+    try:
+        with TemporaryDirectory(prefix=".fork_", dir=parent.path.parent) as folder:
+            file = Path(folder) / f"{which}.pt"
+            try:
+                _link(parent.checkpoint(which), file)
+            except FileNotFoundError as error:
+                raise RunError(_none_such(parent, which)) from error
+            yield file
+    except OSError as error:
+        raise RunError(f"run {parent.id} cannot be forked: {error.strerror}") from error
+
+
+def place_of(parent: RunDir, which: str, file: Path) -> Place:
+    """Where a checkpoint that was found under this name stands in a run's record, by the step that it holds itself.
+
+    RunError where it is damaged, where the log does not tell of it, or where the run has left its path.
+    """
+    step, until = step_of(file), time.monotonic() + PATIENCE
+    found, left = _line_of(parent, which, step)
+    while (left or not found) and state_of(parent) in ("running", "paused") and time.monotonic() < until:
         time.sleep(PAUSE)  # a host writes the file first, and the line a moment later
+        found, left = _line_of(parent, which, step)
     if left:
         raise RunError(f"checkpoint {which} is of step {step:,}, and run {parent.id} has gone back from there since")
-    said = f"checkpoint {which} is of step {step:,}, and events.jsonl of run {parent.id} does not tell of it"
-    raise RunError(f"{said}: part of the log is lost; --at start trains from the first step")
+    if not found:
+        said = f"checkpoint {which} is of step {step:,}, and events.jsonl of run {parent.id} does not tell of it"
+        raise RunError(f"{said}: part of the log is lost; --at start trains from the first step")
+    return Place(which, step, found)
 
 
 def _line_of(parent: RunDir, which: str, step: int) -> tuple[int, bool]:
@@ -180,35 +192,11 @@ def _fits(path: Sequence[str], tricks: Sequence[Mapping[str, Any]]) -> bool:
     return not {"dataset", "model", "params", "optimizer", "sampler"} & {*card_of(trick).seams}
 
 
-def _filled(run: RunDir, parent: RunDir, place: Place, record: Record, found: Sequence[Change]) -> bool:
-    """Fill the new run's directory; False, and it is gone again, where the parent wrote another checkpoint meanwhile."""
-    done = False
-    try:
-        if _link_kept(run, parent, place):
-            _write_record(run, place, record, found)
-            done = True
-    except OSError as error:
-        raise RunError(f"run {parent.id} cannot be forked: {error.strerror}") from error
-    finally:
-        if not done:
-            shutil.rmtree(run.path, ignore_errors=True)
-    return done
-
-
-def _link_kept(run: RunDir, parent: RunDir, place: Place) -> bool:
-    """The checkpoint and the best weights until then; False where the checkpoint is of another step by now."""
-    last = run.checkpoint("last")
-    try:
-        _link(parent.checkpoint(place.which), last)
-    except FileNotFoundError:
-        return False
+def _fill(run: RunDir, file: Path, best: Path, place: Place, record: Record, found: Sequence[Change]) -> None:
+    """Checkpoints, tables and log of the new run until its host takes over. OSError where the disk is full."""
+    _link(file, run.checkpoint("last"))
     with suppress(FileNotFoundError):  # the host drops the best from the record where it is of a later step
-        _link(last if place.which == "best" else parent.checkpoint("best"), run.checkpoint("best"))
-    return step_of(last, whole=False) == place.step
-
-
-def _write_record(run: RunDir, place: Place, record: Record, found: Sequence[Change]) -> None:
-    """The tables and the log of the new run until its host takes over."""
+        _link(file if place.which == "best" else best, run.checkpoint("best"))
     write_table(run.table("steps"), record.history.steps)
     write_table(run.table("layers"), record.history.layers)
     said: list[ev.Event] = []

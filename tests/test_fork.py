@@ -81,7 +81,8 @@ def test_the_edits_hold_from_the_checkpoint_on_and_outlive_a_resume(fly):
 @pytest.mark.usefixtures("early")
 def test_a_fork_from_other_checkpoints_begins_at_their_step(fly, at):
     first = fly(TINY, "train.epochs=3", "train.keep=3")
-    place = place_of(first.run, {"best": "best", "healthy": "healthy"}.get(at, "epoch_00002"))
+    which = {"best": "best", "healthy": "healthy"}.get(at, "epoch_00002")
+    place = place_of(first.run, which, first.run.checkpoint(which))
     child = child_of(first.run, at, "train.epochs=4")
     history = read_history(child.run)
     assert history.steps["step"].tolist() == list(range(1, 25))
@@ -117,7 +118,7 @@ def test_a_checkpoint_that_the_run_has_left_is_refused(runs):
     flight.fly()
     history = read_history(flight.run)
     assert flight.step == 12 and history.steps["step"].tolist() == list(range(1, 13))
-    assert place_of(flight.run, "last").step == 12
+    assert place_of(flight.run, "last", flight.run.checkpoint("last")).step == 12
     lines = flight.run.events.read_text().splitlines()
     asked = next(number for number, line in enumerate(lines) if '"asked"' in line)
     flight.run.events.write_text(
@@ -125,7 +126,7 @@ def test_a_checkpoint_that_the_run_has_left_is_refused(runs):
     )
     checkpoints.save(flight.run.checkpoint("kept"), {"step": 14})
     with pytest.raises(RunError, match="gone back from there since"):
-        place_of(flight.run, "kept")
+        place_of(flight.run, "kept", flight.run.checkpoint("kept"))
 
 
 def test_in_the_foreground_and_as_json(fly, runs):

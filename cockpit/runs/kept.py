@@ -33,14 +33,14 @@ class _Outline(pickle.Unpickler):
         return None
 
 
-def step_of(path: Path, *, whole: bool = True) -> int:
-    """The step at which a checkpoint was written, by its own word. `whole`: every byte of it is checked first.
+def step_of(path: Path) -> int:
+    """The step at which a checkpoint was written, by its own word; every byte of it is checked first.
 
     RunError where it is damaged; FileNotFoundError or PermissionError where it cannot be opened.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if whole and archive.testzip():
+            if archive.testzip():
                 raise ValueError("not the bytes that were written")
             (outline,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(outline) as file:
