@@ -123,6 +123,5 @@ def test_every_remedy_is_an_edit_that_the_recipe_takes(case: dict[str, Any]) -> 
 @pytest.mark.parametrize(("name", "first"), [("at chance", "1"), ("far above chance", "0.01")])
 def test_not_learning_tries_the_more_likely_direction_first(name: str, first: str) -> None:
     case = next(case for case in cases() if case["name"] == name and case["file"] == "not_learning")
-    (finding,) = findings(case)
-    assert isinstance(finding, Flagged)
-    assert finding.remedies[0].edits == (("optimizer.lr", first),)
+    found = [finding for finding in findings(case) if isinstance(finding, Flagged)]
+    assert found and all(finding.remedies[0].edits == (("optimizer.lr", first),) for finding in found)

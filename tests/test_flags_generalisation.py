@@ -70,7 +70,7 @@ def test_labels_that_validate_in_the_end_clear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "severity", "step"), [(0.9, "", 0), (0.91, "warning", 100), (1.0, "warning", 100), (0.5, "", 0)]
+    ("share", "severity", "step"), [(0.9, "", 0), (0.91, "warning", 160), (1.0, "warning", 160), (0.5, "", 0)]
 )
 def test_constant_prediction(share: float, severity: str, step: int) -> None:
     assert worst("constant_prediction", constant(share)) == (severity, step)
@@ -79,11 +79,12 @@ def test_constant_prediction(share: float, severity: str, step: int) -> None:
 def test_constant_prediction_may_be_right_or_on_its_way() -> None:
     assert worst("constant_prediction", constant(1.0, FALLING)) == ("info", 100)
     assert worst("constant_prediction", data(constant(1.0), val_counts=(61, 39))) == ("", 0)
-    assert worst("constant_prediction", data(constant(1.0), val_counts=(59, 41))) == ("warning", 100)
+    assert worst("constant_prediction", data(constant(1.0), val_counts=(59, 41))) == ("warning", 160)
     assert worst("constant_prediction", constant([[1, 1.0], [4, 1.0], [5, 0.3]])) == ("", 0)  # two looks after the start
     assert worst("constant_prediction", started(constant(1.0), warmup_steps=400)) == ("", 0)
     clears = constant([[1, 1.0], [8, 1.0], [9, 0.3]])
-    assert [each.kind for each in replay(clears, [flags()["constant_prediction"].cls()])] == ["flagged", "cleared"]
+    found = [getattr(each, "severity", each.kind) for each in replay(clears, [flags()["constant_prediction"].cls()])]
+    assert found == ["info", "warning", "cleared"]  # a note while it may be a plateau: 30 % of 400 steps
 
 
 def outputs(spread: float, samples: int = 512) -> Outputs:

@@ -84,6 +84,7 @@ HOLES: dict[str, Callable[[History], None]] = {
     "no start": without(started=None),
     "no measurement": without(measured=None),
     "no steps": without(steps=blank(0, STEPS), layers=blank(0, LAYERS)),
+    "layers without steps": without(steps=blank(0, STEPS)),
     "no layers": without(layers=blank(0, LAYERS)),
     "no evaluations": without(evaluations=[]),
     "no recipe": without(recipe={}),

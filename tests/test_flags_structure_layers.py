@@ -11,6 +11,7 @@ from flags_canned import history
 from cockpit.catalog import flags
 from cockpit.judge import replay
 from cockpit.runs.events import Cleared, Flagged
+from cockpit.runs.facts import Outputs
 from cockpit.runs.history import History
 from cockpit.runs.tables import LAYERS, Rows, blank
 
@@ -159,6 +160,31 @@ def test_a_layer_in_the_hands_of_another_optimizer_is_no_matter() -> None:
 )
 def test_frozen_parameters(grads: dict[int, list[float]], moves: dict[int, list[float]], expected: str) -> None:
     assert worst(run(grads=grads, moves=moves, loss=2.3), "frozen_parameters") == expected
+
+
+def answering_with(seen: History, width: int) -> History:
+    assert seen.started and seen.measured
+    layers = tuple(replace(layer, shape=(one, 10)) for layer, one in zip(seen.started.layers, (8, 8, 10, 3), strict=True))
+    seen.started = replace(seen.started, layers=layers)
+    outputs = Outputs(
+        samples=512, width=width, low=-1.0, high=1.0, row_sum_error=1.0, column_sum_error=1.0, spread=0.1, entropy=1.0
+    )
+    seen.measured = replace(seen.measured, outputs=outputs)
+    return seen
+
+
+def test_the_layer_that_answers_is_not_there_for_nothing() -> None:
+    silent = {0: [1.0, 1.0, 0.0, 1.0]}
+    assert worst(answering_with(run(grads=silent, moves=silent), 10), "frozen_parameters") == "warning"
+    assert worst(answering_with(run(grads=silent, moves=silent), 3), "frozen_parameters") == "info"
+    assert worst(answering_with(run(grads=silent, moves=silent), 8), "frozen_parameters") == "info"
+
+
+def test_a_network_that_learns_on_random_features_is_told_to_the_end() -> None:
+    detached, aside = {0: [0.0, 0.0, 1.0, 1.0]}, {0: [1.0, 0.0, 1.0, 1.0]}
+    for grads, kept in ((detached, True), (aside, False)):
+        every = replay(run(grads=grads, moves=grads, **LEARNS), [flags()["frozen_parameters"].cls()])
+        assert isinstance(every[-1], Flagged if kept else Cleared)
 
 
 def test_layers_do_not_move_while_the_rate_is_zero() -> None:

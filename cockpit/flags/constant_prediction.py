@@ -7,6 +7,7 @@ from typing import ClassVar
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._evaluations import FEW, classifies, stalled, val_chance
+from cockpit.flags._plateaus import WHY, plateau_end, waiting
 from cockpit.flags._shared import change_lr, settled
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -30,7 +31,8 @@ OPENING, GROWS = 4, 1.03
 class ConstantPrediction(Flag):
     """Nearly all validation images get the same class, though that class is not so common, and the loss does not fall.
 
-    Outputs that are equal for every image, to the last digits, are proof at one look. While the loss falls it is a note.
+    Outputs that are equal for every image, to the last digits, are proof at one look. While the loss falls it is a note,
+    and for the first 2,000 steps, or 30 % of the run, while gradients and updates are alive: it may be a plateau.
     """
 
     moment: ClassVar[Moment] = "evaluation"
@@ -38,7 +40,15 @@ class ConstantPrediction(Flag):
     of_last: ClassVar[int] = 4
     causes: ClassVar[tuple[str, ...]] = (
         *("non_finite", "input_scale", "bad_initial_loss", "symmetric_init", "output_loss_mismatch", "over_regularised"),
-        *("dead_relu", "vanishing_gradient", "saturated_activation", "exploding_gradient", "lr_too_high", "train_eval_gap"),
+        *(
+            "dead_relu",
+            "vanishing_gradient",
+            "saturated_activation",
+            "exploding_gradient",
+            "lr_too_high",
+            "lr_too_low",
+            "train_eval_gap",
+        ),
     )
 
     share: float = knob(0.9, above=0.5, below=1, help="share of the validation images that get one class")
@@ -55,12 +65,15 @@ class ConstantPrediction(Flag):
             return None
         if not same and not seen.largest_class_share > self.share + 1e-6:
             return None
+        waits = not same and waiting(history)
         return Sign(
-            severity="warning" if stalled(history) and not _opening(history.evaluations) else "info",
+            severity="warning" if stalled(history) and not waits and not _opening(history.evaluations) else "info",
             headline="every image gets the same output"
             if same
             else f"{seen.largest_class_share:.0%} of the validation images get one class, which {prior:.0%} of them are of",
-            why="An answer that does not depend on the image has learned nothing from it.",
+            why=WHY.format(plateau_end(history))
+            if waits
+            else "An answer that does not depend on the image has learned nothing from it.",
             evidence=_evidence(seen, prior),
             remedies=change_lr(history, 0.1) + REMEDIES,
             conclusive=same,

@@ -67,7 +67,9 @@ class FrozenParameters(Flag):
         silent, still = (grads == 0).all(axis=0) & ~elsewhere, (moves == 0).all(axis=0) & ~elsewhere
         outside = still & np.array([not layer.trained for layer in started.layers])
         stopped = still & ~silent & (np.median(due, axis=0) > ROUNDING)
-        accepted = silent & ~outside if learned(history) or _explained(history, grads) else np.zeros_like(silent)
+        # A network that learns may hold layers for nothing, but not its first ones: then it learned on random features.
+        spared = learned(history) and (silent.all() or not silent[0])
+        accepted = silent & ~outside if spared or _explained(history, grads) else np.zeros_like(silent)
         for sick, what, why, remedy in (
             (outside, "not in the optimizer", "What the optimizer does not hold stays as it was drawn.", OPTIMIZER),
             (
@@ -79,7 +81,8 @@ class FrozenParameters(Flag):
             (stopped, "not changed by any step", "Their gradient is there, and no step follows it.", RATE),
         ):
             if sick.any():
-                return _sign(started, sick, f"{what} since the start", why, remedy)
+                aside = remedy is DETACHED and not sick[0] and not _answers(history, sick)
+                return _sign(started, sick, f"{what} since the start", why, remedy, aside=aside)
         return _on_purpose(started)
 
     def _measured(self, history: History) -> tuple[Floats, Floats, Floats, Floats] | None:
@@ -88,7 +91,7 @@ class FrozenParameters(Flag):
         Of the first steps and of the last; None where few are measured.
         """
         count = len(history.started.layers) if history.started else 0
-        if not count:
+        if not count or not len(history.steps):
             return None
         # Evaluations add rows of their own, without these numbers.
         length = 2 * count * self.steps
@@ -121,11 +124,18 @@ def _explained(history: History, grads: Floats) -> bool:
     return bool(unborn.any() or (len(alive) and alive.min() < UNDERFLOW * alive.max()))
 
 
-def _sign(started: Started, sick: NDArray[np.bool_], what: str, why: str, remedy: Remedy) -> Sign:
-    """All layers: critical. Those nearest the input: a warning. Others in between may be there for nothing: a note."""
+def _answers(history: History, sick: NDArray[np.bool_]) -> bool:
+    """Whether these layers are all that are as wide as the outputs: then one of them gives the answer."""
+    outputs = history.measured.outputs if history.measured else None
+    layers = history.started.layers if history.started else ()
+    wide = np.array([outputs is not None and layer.shape[:1] == (outputs.width,) for layer in layers])
+    return bool(wide.any() and sick[wide].all())
+
+
+def _sign(started: Started, sick: NDArray[np.bool_], what: str, why: str, remedy: Remedy, *, aside: bool) -> Sign:
+    """All layers: critical. The first or the answering one: a warning. Others aside may be there for nothing: a note."""
     layers = started.layers
     names = [layer.name for layer, one in zip(layers, sick, strict=True) if one]
-    aside = remedy is DETACHED and not sick[0]
     severity: Severity = "critical" if sick.all() else "info" if aside else "warning"
     share = sum(layer.params for layer, one in zip(layers, sick, strict=True) if one) / max(
         sum(one.params for one in layers), 1
@@ -137,7 +147,7 @@ def _sign(started: Started, sick: NDArray[np.bool_], what: str, why: str, remedy
         why=why,
         evidence={"first": names[0], "layers": float(len(names)), "share of the weights": share},
         remedies=(remedy,),
-        conclusive=severity != "info",
+        conclusive=not aside,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._curves import largest_ratio, lr_curve, phase, restarted, slope, to_learn, wanted_ratio
+from cockpit.flags._plateaus import rests_at_chance
 from cockpit.flags._shared import Floats, base_lr, change_lr, has, last_losses, learned, planned
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -33,7 +34,7 @@ class LrTooLow(Flag):
     """In the whole run the weights will move by a small share of their size, and the loss will still be high at its end.
 
     The way the weights can go is at most the update ratio times the steps of the run. The loss at the end is that of a
-    straight line through the recent losses, which is kind: most curves flatten.
+    straight line through the recent losses, which is kind: most curves flatten. On a plateau it is not, and tells nothing.
     """
 
     moment: ClassVar[Moment] = "evaluation"
@@ -67,7 +68,10 @@ class LrTooLow(Flag):
         if not self._ready(history) or not seen > -9:
             return None
         way = 10**seen * planned(history)
-        trend = _trend(history, certain=way < self.way / 3)
+        certain = way < self.way / 3
+        if not certain and rests_at_chance(history):
+            return None
+        trend = _trend(history, certain=certain)
         if not way < self.way * (1 - 1e-6) or trend is None or learned(history):
             return None
         floor = history.started.loss_floor if history.started else 0.0

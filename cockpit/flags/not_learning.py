@@ -8,6 +8,7 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._curves import ratio
+from cockpit.flags._plateaus import WHY, plateau_end, waiting
 from cockpit.flags._shared import (
     base_lr,
     change_lr,
@@ -27,11 +28,9 @@ from cockpit.runs.history import History
 
 LARGE = -2.0
 """Log10 of an update ratio from which on a lower rate is likelier to help than a higher one."""
-
 CONSTANT = 0.1
 """The margin where every image gets one answer: under an absolute error a constant answer earns less than the class shares."""
-
-
+LOST = "The network has learned nothing about the images; more epochs of the same will not change that."
 FLAT = ("mae", "mse", "huber")
 """Losses with next to no slope where an answer is wrong and sure."""
 
@@ -43,7 +42,10 @@ FLAT = ("mae", "mse", "huber")
     source="Karpathy 2019, A recipe for training neural networks; thresholds calibrated on our cases",
 )
 class NotLearning(Flag):
-    """Loss and clean training accuracy are those of a guess by class shares, and the loss does not fall."""
+    """Loss and clean training accuracy are those of a guess by class shares, and the loss does not fall.
+
+    For the first 2,000 steps, or 30 % of the run, a note while gradients and updates are alive: it may be a plateau.
+    """
 
     moment: ClassVar[Moment] = "evaluation"
     needed: ClassVar[int] = 3
@@ -68,7 +70,7 @@ class NotLearning(Flag):
     margin: float = knob(0.02, above=0, below=1, help="share of what is learnable by which the loss must be below chance")
 
     def look(self, history: History) -> Sign | None:
-        """Warning at chance, critical where the loss is far above it."""
+        """Warning at chance, critical where the loss is far above it; a note while it may be a plateau."""
         started, seen = history.started, last_evaluation(history)
         if started is None or seen is None or not math.isfinite(started.chance_loss) or not settled(history):
             return None
@@ -87,14 +89,16 @@ class NotLearning(Flag):
         half = len(losses) // 2
         if significantly_less(mean(losses[half:]), mean(losses[:half]), 0.002 * learnable(history)):
             return None
+        waits = waiting(history)
         return Sign(
-            severity="critical" if now.value > 1.5 * chance else "warning",
+            severity="critical" if now.value > 1.5 * chance else "info" if waits else "warning",
             headline=f"loss {now.value:.3g} after {history.step:,} steps; guessing by class shares earns {chance:.3g}",
-            why="The network has learned nothing about the images; more epochs of the same will not change that.",
+            why=WHY.format(plateau_end(history)) if waits else LOST,
             evidence={
                 "loss": now.value,
                 "chance": chance,
                 "clean training accuracy": seen.train_accuracy,
+                "log10 update ratio": ratio(history),
                 "lr": base_lr(history),
             },
             remedies=_remedies(history, now.value > 1.1 * chance or ratio(history) > LARGE),

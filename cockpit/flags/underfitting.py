@@ -6,6 +6,7 @@ from typing import ClassVar
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._evaluations import classifies, highest_lr, known, resting, train_error, val_error
+from cockpit.flags._plateaus import rests_at_chance
 from cockpit.flags._shared import base_lr, has, planned, setting, trick_on
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -50,7 +51,7 @@ class Underfitting(Flag):
         ends = history.step >= started.total_steps > 0
         rests = resting(history)
         in_decay = last_lr(history) < 0.5 * highest_lr(history)
-        if not ends and (not rests or in_decay):
+        if not ends and (not rests or in_decay or rests_at_chance(history)):
             return None
         return Sign(
             severity="info" if self.wanted is None else "warning",

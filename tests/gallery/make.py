@@ -23,7 +23,7 @@ from cockpit.recipe import RecipeError, load
 from cockpit.runs.directory import RunDir
 from cockpit.runs.events import Flagged
 from cockpit.runs.history import History, read_history
-from cockpit.runs.tables import LAYERS, STEPS, Rows, blank, read_table
+from cockpit.runs.tables import LAYERS, STEPS, Rows, blank, read_table, write_table
 
 FOLDER = Path(__file__).parent
 EXPECTED = FOLDER / "expected.yaml"
@@ -94,7 +94,7 @@ def unpack(path: Path, folder: Path) -> RunDir:
             for name in dtype.names or ():
                 if f"{table}.{name}" in kept:
                     rows[name] = _column(kept[f"{table}.{name}"], dtype[name], name)
-            rows.tofile(run.table(table))
+            write_table(run.table(table), rows)
     return run
 
 
