@@ -10,6 +10,7 @@ import typer
 
 from cockpit.cli.base import BadInputError, JsonOpt, RunArg, RunsOpt, app, say, show_json
 from cockpit.runs.directory import find, runs_root
+from cockpit.runs.mailbox import Command
 from cockpit.runs.pausing import goes_on
 
 if TYPE_CHECKING:
@@ -23,32 +24,38 @@ BEAT = 3.0
 
 
 @app.command()
-def pause(run: RunArg = None, runs: RunsOpt = None, wait: WaitOpt = 60.0, json: JsonOpt = False) -> None:
+def pause(
+    run: RunArg = None,
+    runs: RunsOpt = None,
+    release: Annotated[bool, typer.Option("--release", help="Write a checkpoint and give the device back meanwhile.")] = False,
+    wait: WaitOpt = 60.0,
+    json: JsonOpt = False,
+) -> None:
     """Let a run wait after its current step, until `cockpit continue`."""
-    _order("pause", run, runs, wait, json)
+    _order(Command("pause", {"release": "yes"} if release else {}), run, runs, wait, json)
 
 
 @app.command("continue")
 def go_on(run: RunArg = None, runs: RunsOpt = None, wait: WaitOpt = 60.0, json: JsonOpt = False) -> None:
     """Let a paused run go on."""
-    _order("continue", run, runs, wait, json)
+    _order(Command("continue"), run, runs, wait, json)
 
 
-def _order(verb: str, run: str | None, runs: Path | None, wait: float, json: bool) -> None:
+def _order(command: Command, run: str | None, runs: Path | None, wait: float, json: bool) -> None:
     """Send the command and wait for its answer; 1 where there is none in time."""
     from cockpit.runs.history import RunReader
-    from cockpit.runs.mailbox import Command, send
+    from cockpit.runs.mailbox import send
     from cockpit.runs.state import LIVE
     from cockpit.runs.summary import summarise
 
     found = find(runs_root(runs), run)
     reader = RunReader(found)
     reader.poll()
-    name = f"run {found.id} ({found.name})"
+    name, verb = f"run {found.id} ({found.name})", command.verb
     if reader.state not in LIVE:
         resume = f"; `cockpit resume {found.id}` goes on from its last checkpoint" if verb == "continue" else ""
         raise BadInputError(f"{name} is not running: it is {reader.state}{resume if reader.state != 'finished' else ''}")
-    sent, until = send(found.mailbox, Command(verb)), time.monotonic() + wait
+    sent, until = send(found.mailbox, command), time.monotonic() + wait
     while (ok := _answer(reader, sent.id, name)) is None and reader.state in LIVE and time.monotonic() < until:
         time.sleep(0.05)
         reader.poll()

@@ -5,6 +5,7 @@ Importing it needs no torch, so that a host can listen while torch loads.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ class End:
     """How a training ended on its own terms."""
 
     state: str
-    """finished, stopped or interrupted."""
+    """finished, stopped or interrupted; or released, for a run that waits without its device."""
     reason: str = ""
 
 
@@ -80,6 +81,7 @@ class Control:
         while self.again and self.again[0].step <= job.step:
             self._edit_again(crew)
         risen = keeper.logbook.risen()
+        keeper.save_now_and_then(job, recorder)
         end = self._heed(risen, crew) if risen or (self.auto and self._evaluated(keeper)) else None
         return end or self._listen(crew)
 
@@ -139,6 +141,8 @@ class Control:
 
     def _answer(self, command: Command, crew: Crew) -> Answer:
         match command.verb:
+            case "pause" if command.args.get("release"):
+                return self._release(crew)
             case "pause" | "continue" if (command.verb == "pause") != self.paused:
                 self._pause(crew) if command.verb == "pause" else self._continue(crew)
                 return Answer()
@@ -162,6 +166,21 @@ class Control:
     def _pause(self, crew: Crew) -> None:
         self.paused = True
         crew.keeper.logbook.write(ev.Paused(step=crew.job.step))
+
+    def _release(self, crew: Crew) -> Answer:
+        """Once all is on the disk, the training may leave the device."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            return Answer(False, "a run of several processes keeps its devices; `cockpit stop` and `resume` give them back")
+        with crew.job.settled():
+            if not crew.keeper.save_last(crew.job, "released"):
+                return Answer(False, "the checkpoint could not be written, so the device is not given back")
+        self.paused = True
+        crew.keeper.logbook.write(ev.Paused(step=crew.job.step, released=True))
+        return Answer(end=End("released"))
+
+    def unheard(self) -> list[Command]:
+        """What came too late to be obeyed."""
+        return [command for command in self._waiting if isinstance(command, Command)]
 
     def _continue(self, crew: Crew) -> None:
         self.paused = False

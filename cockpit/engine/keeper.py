@@ -9,6 +9,7 @@ from torch import nn
 
 from cockpit.engine import checkpoints
 from cockpit.engine.logbook import Logbook
+from cockpit.engine.recorder import Recorder
 from cockpit.engine.training import Training
 from cockpit.runs import events as ev
 from cockpit.runs.directory import epoch_name
@@ -30,16 +31,27 @@ class Keeper:
 
     def __init__(self, logbook: Logbook) -> None:
         self.logbook = logbook
+        self._saved = time.monotonic()
+        """When a checkpoint to resume from was last written, or tried."""
         self._unwritten: set[str] = set()
         self._full = 0
         """Checkpoints in a row for which the disk had no room."""
 
     def save_last(self, job: Training, reason: str) -> bool:
         """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill. Whether it was written."""
+        self._saved = time.monotonic()
+        self.logbook.sync()  # a power cut may not leave a checkpoint of steps that the record does not know
         saved = self._save("last", job.state_dict(), job.step, reason)
         if saved and reason == "epoch" and self.logbook.well:
             self._keep_healthy(job.step)
         return saved
+
+    def save_now_and_then(self, job: Training, recorder: Recorder) -> None:
+        """Call after each step: writes the checkpoint of every so many minutes."""
+        if time.monotonic() - self._saved > 60 * job.recipe.train.checkpoint_minutes:
+            recorder.flush()
+            self.save_last(job, "minutes")
+            recorder.restart_clock()
 
     def save_end(self, job: Training, reason: str) -> None:
         """The last checkpoint of all: worth waiting for, where the disk is full."""

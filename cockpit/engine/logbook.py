@@ -172,6 +172,17 @@ class Logbook:
         self.write(event)
         if self._backlog:
             complain(f"{len(self._backlog):,} records of the run are lost: the run directory did not take them until the end")
+        self.close()
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        with suppress(OSError):
+            self._lines.flush()
+            for table in self._tables.values():
+                table.flush()
+
+    def close(self) -> None:
+        """Close the files: another host goes on."""
         self._lines.close()
         for table in self._tables.values():
             table.close()

@@ -1,6 +1,7 @@
-"""`python -m cockpit.host RUN_DIRECTORY [--resume]`: the background host. Its output is the run's host.log."""
+"""`python -m cockpit.host RUN_DIRECTORY [--resume | --resting LOCK]`: the background host. Its output is the run's host.log."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from cockpit.host.host import Host
@@ -9,13 +10,21 @@ from cockpit.runs.directory import RunDir, RunError
 
 def main() -> int:
     """Own a run until it has ended; 0 unless it failed."""
-    host = Host(RunDir(Path(sys.argv[1])), resume="--resume" in sys.argv[2:], say=lambda text: print(text, flush=True))
+    path, *how = sys.argv[1:]
+    resting = int(how[1]) if how[:1] == ["--resting"] else -1
+    host = Host(RunDir(Path(path)), resume=how == ["--resume"], say=told, alone=True, resting=resting)
     host.catch_signals()
     try:
         return 1 if host.run().state == "failed" else 0
     except RunError as error:
         print(f"cockpit: {error}", file=sys.stderr)
         return 2
+
+
+def told(text: str) -> None:
+    """Into host.log, unless the disk is full."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,19 @@ POLL = 0.1
 
 
 @contextmanager
-def claim(run: RunDir) -> Iterator[None]:
-    """Hold a run. A host that has written its last word may still be on its way out; any other keeps it: RunError."""
-    lock = os.open(run.claim, os.O_RDWR | os.O_CREAT, 0o600)
+def claim(run: RunDir, held: int = -1) -> Iterator[int]:
+    """Hold a run, by a lock or one that was held already. Yields the lock.
+
+    A host that has written its last word may still be on its way out; any other keeps it: RunError.
+    """
+    lock = held if held >= 0 else os.open(run.claim, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         until = time.monotonic() + HAND_OVER
         while not _locked(lock):
             if read_history(run).ended is None or time.monotonic() > until:
                 raise RunError(f"run {run.id} ({run.name}) is held by another process")
             time.sleep(POLL)
-        yield
+        yield lock
     finally:
         os.close(lock)
 

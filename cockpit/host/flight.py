@@ -49,7 +49,7 @@ class Flight:
         return self.job.step if self.job else 0
 
     def fly(self) -> None:
-        """Train. Whatever happens, the last event of the run says how it ended."""
+        """Train. Whatever happens, the last event of the run says how it ended, or that it waits without its device."""
         # Threads that spin at a barrier starve each other, and the screen, where cores are few: it halves the speed.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         from cockpit.engine.logbook import Logbook
@@ -60,7 +60,10 @@ class Flight:
             end = self._train(log)
         except BaseException as error:  # the thread must not die without a word
             end = ev.Ended(state="failed", reason=self._reason(error))
-        if not self.run.path.is_dir():
+        if end is None and log:
+            log.close()
+            return
+        if end is None or not self.run.path.is_dir():
             end = ev.Ended(state="failed", reason=f"the run directory {self.run.path} was removed")
         kept = "best" if self.job and self.job.keep_best and self.job.best else "last"
         epoch = self.job.epoch if self.job else 0.0
@@ -69,7 +72,8 @@ class Flight:
             log.ended(self.end)
         self.state = "finished" if end.state == "finished" else "stopped"
 
-    def _train(self, log: "Logbook") -> ev.Ended:
+    def _train(self, log: "Logbook") -> ev.Ended | None:
+        """How it ended; None where it waits without its device."""
         from cockpit.engine.advice import advice
         from cockpit.engine.assemble import assemble, started
         from cockpit.engine.distributed import muster
@@ -106,7 +110,7 @@ class Flight:
             with suppress(Exception):  # the last steps before a fault are the ones to look at; the device may be gone
                 settle(recorder)
             raise
-        return self._close(end, job, keeper)
+        return None if end.state == "released" else self._close(end, job, keeper)
 
     def _reason(self, error: BaseException) -> str:
         """One sentence for the user; the traceback of what nobody expected goes to host.log."""

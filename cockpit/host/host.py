@@ -14,13 +14,15 @@ from types import FrameType
 from cockpit.host.claim import HAND_OVER, claim
 from cockpit.host.flight import Flight
 from cockpit.host.machine import MachineLog
+from cockpit.host.notify import Notifier
+from cockpit.host.resting import SIGNALS, Rest, become_small, shrink
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.history import read_history
 from cockpit.runs.launch import spawn
-from cockpit.runs.log import LineWriter
-from cockpit.runs.mailbox import Command, take
-from cockpit.runs.state import State, alive, beat, read_heartbeat
+from cockpit.runs.log import LineWriter, complain
+from cockpit.runs.mailbox import Command, Refused, send, take
+from cockpit.runs.state import Heartbeat, State, alive, beat, machine, read_heartbeat
 
 POLL = 0.1
 """Seconds between two looks into the mailbox."""
@@ -36,8 +38,14 @@ class Host:
         resume: bool = False,
         say: Callable[[str], None] = print,
         onward: Callable[[RunDir], object] = spawn,
+        alone: bool = False,
+        resting: int = -1,
     ) -> None:
+        """`alone`: the process is nothing but this host. `resting`: the lock of a run that has given its device back."""
         self.run_dir = run
+        self._alone, self._lock = alone, resting
+        self._rest = Rest(run) if resting >= 0 else None
+        self._say = say
         self._onward = onward
         """Called with the run that goes on in place of this one; as it stands, that is a host in the background."""
         self.flight = Flight(run, resume=resume, say=say)
@@ -46,14 +54,38 @@ class Host:
 
     def run(self, idle: Callable[[], None] = lambda: None) -> ev.Ended:
         """Fly, and serve the run until it has ended; `idle` is called at every turn. Raises RunError where it is taken."""
-        with claim(self.run_dir):
-            end = self._fly(idle)
+        with claim(self.run_dir, self._lock) as lock:
+            if self._rest is None:
+                self._take()
+            notifier = Notifier(self.run_dir)
+
+            def turn() -> None:
+                idle()
+                notifier.tick()
+
+            while (end := self._rest.wait(turn) if self._rest else self._fly(turn)) is None:
+                self._rest = None if self._rest else self._give_back(lock, notifier)
+                self.flight = self.flight if self._rest else Flight(self.run_dir, resume=True, say=self._say)
+            notifier.close()
         if self.flight.successor:
             self._onward(self.flight.successor)
         return end
 
-    def _fly(self, idle: Callable[[], None]) -> ev.Ended:
-        self._take()
+    def _give_back(self, lock: int, notifier: Notifier) -> Rest:
+        """Out of memory with all that was trained on."""
+        for command in self.flight.control.unheard():
+            with suppress(OSError):
+                send(self.run_dir.mailbox, command)
+        self.flight.job = None
+        if self._alone:
+            notifier.close()
+            notifier.wait()
+            become_small(self.run_dir, lock)
+        shrink()
+        return Rest(self.run_dir)
+
+    def _fly(self, idle: Callable[[], None]) -> ev.Ended | None:
+        """Train; None where the run waits without its device."""
         machine = MachineLog(self.run_dir)
         thread = threading.Thread(target=self.flight.fly, name="training", daemon=True)
         thread.start()
@@ -65,15 +97,17 @@ class Host:
         self._turn()
         idle()
         machine.close()
-        assert self.flight.end is not None
         return self.flight.end
 
     def stop(self, state: str = "stopped") -> None:
         """Ask the training to finish its step, write a checkpoint and end."""
-        self.flight.control.post(Command("stop", {"state": state}))
+        self._ask(Command("stop", {"state": state}))
+
+    def _ask(self, command: Command) -> None:
+        self._rest.ask(command) if self._rest else self.flight.control.post(command)
 
     def catch_signals(self) -> None:
-        """Ctrl-C and a batch queue's SIGTERM end the run with a checkpoint; a hang-up does not touch it."""
+        """Ctrl-C and a batch queue's SIGTERM end the run with a checkpoint, SIGUSR1 writes one; a hang-up does not touch it."""
 
         def end(number: int, _: FrameType | None) -> None:
             self.stop("interrupted")
@@ -83,6 +117,8 @@ class Host:
         signal.signal(signal.SIGTERM, end)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR1, lambda *_: self._ask(Command("checkpoint")))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _take(self) -> None:
         self._wait_for_the_last()
@@ -102,17 +138,20 @@ class Host:
     def _wait_for_the_last(self) -> None:
         """For hosts on other machines, whose claims the file system may not show. Raises RunError."""
         until = time.monotonic() + HAND_OVER
-        while (pulse := read_heartbeat(self.run_dir.heartbeat)) and pulse.pid != os.getpid() and alive(pulse):
+        while (pulse := read_heartbeat(self.run_dir.heartbeat)) and self._elsewhere(pulse) and alive(self.run_dir.heartbeat):
             if read_history(self.run_dir).ended is None or time.monotonic() > until:
                 raise RunError(f"run {self.run_dir.id} is held by process {pulse.pid} on {pulse.host}")
             time.sleep(POLL)
 
+    @staticmethod
+    def _elsewhere(pulse: Heartbeat) -> bool:
+        return (pulse.pid, pulse.machine) != (os.getpid(), machine())
+
     def _turn(self) -> None:
         for command in take(self.run_dir.mailbox):
-            if isinstance(command, Command):
-                self.flight.control.post(command)
-            else:
-                print(f"cockpit: refused: {command}", file=sys.stderr, flush=True)
+            if isinstance(command, Refused):
+                complain(f"refused: {command}")
+            self.flight.control.post(command)
         state: State = "paused" if self.flight.control.paused else self.flight.state
         if time.monotonic() - self._beaten > 1.0 or state != self._said:
             self._beaten, self._said = time.monotonic(), state

@@ -26,6 +26,9 @@ class Train:
     )
     drop_last: bool = knob(True, help="drop the short last batch of an epoch")
     keep: int = knob(0, low=0, high=10_000, help="keep the scored weights of the last so many epochs, to average or ensemble")
+    checkpoint_minutes: float = knob(
+        10.0, low=0.05, high=10_000, help="write a checkpoint to resume from when so many minutes have passed since the last"
+    )
     probe_every: int = knob(10, low=1, high=10_000, help="steps between two measurements of gradients and updates")
 
 

@@ -274,6 +274,8 @@ class Paused(Event):
     """Training waits between two steps."""
 
     kind: ClassVar[str] = "paused"
+    released: bool = False
+    """It has left the device, and goes on from its checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

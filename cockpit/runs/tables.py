@@ -125,6 +125,10 @@ class TableWriter:
             self._file.truncate(size)
             raise
 
+    def flush(self) -> None:
+        """Wait until the disk has every row."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
