@@ -152,10 +152,10 @@ def wanted_ratio(history: History) -> float:
     return min(-2.0, max(-3.0, -math.log10(max(planned(history), 1))))
 
 
-def slope(losses: Floats) -> Mean:
-    """The straight line's fall or rise a step, and its standard error, of at least three losses."""
-    at = np.arange(len(losses)) - (len(losses) - 1) / 2
+def slope(values: Floats) -> Mean:
+    """The straight line's fall or rise a step, and its standard error, of at least two values."""
+    at = np.arange(len(values)) - (len(values) - 1) / 2
     spread = float((at**2).sum())
-    steep = float((at * losses).sum()) / spread
-    rest = losses - losses.mean() - steep * at
-    return Mean(steep, math.sqrt(float((rest**2).sum()) / (len(losses) - 2) / spread))
+    steep = float((at * values).sum()) / spread
+    rest = values - values.mean() - steep * at
+    return Mean(steep, math.sqrt(float((rest**2).sum()) / max(len(values) - 2, 1) / spread))

@@ -43,6 +43,16 @@ def val_error(seen: Evaluated) -> float:
     return accuracy_error(seen.val_accuracy, seen.val_size)
 
 
+def difference_error(seen: Evaluated) -> float:
+    """The standard error of the difference between the two accuracies."""
+    return math.hypot(train_error(seen), val_error(seen))
+
+
+def agree(seen: Evaluated) -> bool:
+    """Whether training is ahead of validation by no more than twice the error of the difference."""
+    return seen.train_accuracy - seen.val_accuracy <= 2 * difference_error(seen) + 1e-6
+
+
 def improving(history: History) -> bool:
     """Whether the scores still rise: over the last evaluations, or over a tenth of the run where that is more.
 
@@ -74,12 +84,6 @@ def stalled(history: History) -> bool:
 def resting(history: History) -> bool:
     """Whether neither the training loss nor the scores move any more, and the start is over."""
     return settled(history) and stalled(history) and not improving(history)
-
-
-def highest_lr(history: History) -> float:
-    """The largest learning rate so far, over a sample of the steps."""
-    rates = history.steps["lr"][:: max(1, len(history.steps) // 256)]
-    return float(rates.max()) if len(rates) else math.nan
 
 
 def unit_rows(history: History, column: str, step: int) -> Rows:

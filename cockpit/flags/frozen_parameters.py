@@ -15,14 +15,10 @@ from cockpit.runs.tables import Rows
 UNDERFLOW = 1e-6
 """Where the smallest gradient is below this share of the largest, those of 0 have vanished: that is another illness."""
 ROUNDING = 1e-6
-"""A step that is a smaller share of the weights may be lost in rounding."""
+"""A change that is a smaller share of the weights may be lost in rounding, or come of it."""
 OPTIMIZER = Remedy(label="hand every weight to the optimizer, or set requires_grad to False where it is to stay", since="start")
 DETACHED = Remedy(label="look for detach(), no_grad() or .data between these layers and the loss", since="start")
 RATE = Remedy(label="check the learning rate of their parameter group", since="start")
-
-
-ROUNDED = 1e-6
-"""A norm that differs by no more, relative to its size, has not changed."""
 
 
 @card(
@@ -63,7 +59,7 @@ class FrozenParameters(Flag):
             return _on_purpose(started)
         grads, moves, due, norms = table
         # The steps of one optimizer are measured; what another one moves shows in the norms.
-        elsewhere = np.ptp(norms, axis=0) > ROUNDED * norms.max(axis=0)
+        elsewhere = np.ptp(norms, axis=0) > ROUNDING * norms.max(axis=0)
         silent, still = (grads == 0).all(axis=0) & ~elsewhere, (moves == 0).all(axis=0) & ~elsewhere
         outside = still & np.array([not layer.trained for layer in started.layers])
         stopped = still & ~silent & (np.median(due, axis=0) > ROUNDING)
@@ -156,4 +152,5 @@ def _on_purpose(started: Started) -> Sign | None:
     if not started.frozen or started.plan:
         return None
     why = "That is right if it was meant; requires_grad decides it."
-    return Sign("info", f"{len(started.frozen)} weights ask for no gradient, {started.frozen[0]} first", why)
+    headline = f"{len(started.frozen)} weights ask for no gradient, {started.frozen[0]} first"
+    return Sign("info", headline, why, {"first": started.frozen[0], "weights": float(len(started.frozen))})

@@ -52,7 +52,8 @@ class InputScale(Flag):
             return Sign("warning", headline, why, _numbers(inputs) | _numbers(val, "val "), conclusive=True)
         if inputs.constant:
             headline = f"{inputs.constant} of the input channels never change{_share(inputs)}"
-            return Sign("info", headline, "They tell the network nothing, and standardising them divides by zero.")
+            why = "They tell the network nothing, and standardising them divides by zero."
+            return Sign("info", headline, why, _numbers(inputs) | {"constant channels": float(inputs.constant)})
         return None
 
     def _fault(self, inputs: Inputs, history: History) -> tuple[Severity, str, str] | None:

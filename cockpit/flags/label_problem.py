@@ -59,7 +59,9 @@ class LabelProblem(Flag):
             return Sign("critical", headline, why, {"classes": highest, "outputs": answers}, (WIDTH,), conclusive=True)
         if max(counts) == sum(counts):
             why = "There is nothing to tell apart: the network learns to say one word."
-            return Sign("critical", "all training images are of one class", why, {}, (LOADER,), conclusive=True)
+            return Sign(
+                "critical", "all training images are of one class", why, {"images": sum(counts)}, (LOADER,), conclusive=True
+            )
         least = min(counts)
         if least * self.uneven >= max(counts):
             return None

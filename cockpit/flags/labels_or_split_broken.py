@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._evaluations import FEW, classifies, train_error, val_chance, val_error
+from cockpit.flags._evaluations import FEW, classifies, difference_error, train_error, val_chance
 from cockpit.flags._shared import trick_on
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -58,18 +58,17 @@ class LabelsOrSplitBroken(Flag):
         assert history.started is not None
         lead = seen.train_accuracy - history.started.chance_accuracy
         ahead = seen.train_accuracy - seen.val_accuracy
-        both = math.hypot(train_error(seen), val_error(seen))
         guess = math.sqrt(chance * (1 - chance) / seen.val_size)
         return (
             lead > max(self.gap, self.errors * train_error(seen)) + 1e-6
-            and ahead > max(self.gap, self.errors * both) + 1e-6
+            and ahead > max(self.gap, self.errors * difference_error(seen)) + 1e-6
             and seen.val_accuracy <= chance + 2 * guess + 1e-6
         )
 
     def _easier(self, history: History, seen: Evaluated) -> Sign | None:
         assert history.started is not None
         ahead = seen.val_accuracy - seen.train_accuracy
-        if ahead > max(self.leak, 3 * math.hypot(train_error(seen), val_error(seen))) + 1e-6:
+        if ahead > max(self.leak, 3 * difference_error(seen)) + 1e-6:
             return Sign(
                 severity="info",
                 headline=f"validation accuracy {seen.val_accuracy:.1%}, on training images only {seen.train_accuracy:.1%}",

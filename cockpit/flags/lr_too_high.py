@@ -18,6 +18,10 @@ FAR = 5.0
 """A loss thrown up to so many times the limit did harm that a little knowledge does not undo."""
 LITTLE = 0.25
 """The share of what there is to know that is little."""
+NOTHING, LOWEST = 0.97, 0.95
+"""Shares of the loss of knowing nothing above which a mean loss, and the lowest of its levels, show that nothing is known."""
+BACK = 0.02
+"""A fall by this share of that loss is the way back."""
 
 
 class Seen(NamedTuple):
@@ -91,9 +95,9 @@ class LrTooHigh(Flag):
         early, recent = history.steps[:EARLY], last_losses(history, width(history))
         limit, base = self._limit(history), ignorance(history)
         thrown = np.count_nonzero(early["update_ratio"] > self.leap * (1 + 1e-6)) >= 2 and early["loss"].max() > limit
-        if not thrown or history.step < EARLY + len(recent) or not 0.97 * base < recent.mean() < math.inf:
+        if not thrown or history.step < EARLY + len(recent) or not NOTHING * base < recent.mean() < math.inf:
             return None
-        if falling(recent, 0.02 * base):
+        if falling(recent, BACK * base):
             return None
         worst = float(early["loss"].max())
         if knows(history, LITTLE if worst > FAR * limit else 0.0):
@@ -119,7 +123,7 @@ class LrTooHigh(Flag):
         before = levels(history)
         if not settled(history) or len(recent) < 2 or not before.min() < self.collapse * base * (1 - 1e-6):
             return None
-        if not (0.95 * base < recent.min() and 0.97 * base < recent.mean() < math.inf):
+        if not (LOWEST * base < recent.min() and NOTHING * base < recent.mean() < math.inf):
             return None
         if self._comes_down(history):
             return None
@@ -127,7 +131,7 @@ class LrTooHigh(Flag):
 
     def _comes_down(self, history: History) -> bool:
         return any(
-            falling(last_losses(history, count), 0.02 * ignorance(history))
+            falling(last_losses(history, count), BACK * ignorance(history))
             for count in (self._lasting(history), width(history))
         )
 

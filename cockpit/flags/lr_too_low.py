@@ -7,9 +7,9 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import largest_ratio, lr_curve, phase, restarted, slope, to_learn, wanted_ratio
+from cockpit.flags._curves import largest_ratio, lr_curve, restarted, slope, to_learn, wanted_ratio
 from cockpit.flags._plateaus import rests_at_chance
-from cockpit.flags._shared import Floats, base_lr, change_lr, has, last_losses, learned, planned
+from cockpit.flags._shared import Floats, base_lr, change_lr, has, last_losses, learned, planned, rising
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
 
@@ -89,7 +89,7 @@ class LrTooLow(Flag):
         started = history.started
         if started is None or not started.total_steps or not len(history.steps):
             return False
-        if phase(history) == "rising" or restarted(history):
+        if rising(history) or restarted(history):
             return False
         rates = lr_curve(history)
         if rates[-1] < self.high * rates.max():

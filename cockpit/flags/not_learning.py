@@ -28,6 +28,8 @@ from cockpit.runs.history import History
 
 LARGE = -2.0
 """Log10 of an update ratio from which on a lower rate is likelier to help than a higher one."""
+SLOW = 0.002
+"""A fall by this share of what is learnable from one half of the window to the other, beyond the noise, is slow learning."""
 CONSTANT = 0.1
 """The margin where every image gets one answer: under an absolute error a constant answer earns less than the class shares."""
 LOST = "The network has learned nothing about the images; more epochs of the same will not change that."
@@ -87,7 +89,7 @@ class NotLearning(Flag):
         if now.value < chance - margin * learnable(history) or progressing(history):
             return None
         half = len(losses) // 2
-        if significantly_less(mean(losses[half:]), mean(losses[:half]), 0.002 * learnable(history)):
+        if significantly_less(mean(losses[half:]), mean(losses[:half]), SLOW * learnable(history)):
             return None
         waits = waiting(history)
         return Sign(

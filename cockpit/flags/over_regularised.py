@@ -8,9 +8,8 @@ import numpy as np
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
 from cockpit.flags._brakes import Decay, decay_of, dropout_of
-from cockpit.flags._evaluations import classifies, improving, known, stalled, train_error
+from cockpit.flags._evaluations import agree, classifies, improving, known, stalled
 from cockpit.flags._shared import (
-    accuracy_error,
     base_lr,
     guessing,
     learnable,
@@ -105,9 +104,7 @@ class OverRegularised(Flag):
         patience = max(started.steps_per_epoch, min(200, planned(history) // 4))
         seen, drop = history.evaluations[-1], dropout_of(history)
         share = known(seen.train_accuracy, started.chance_accuracy)
-        ahead = seen.train_accuracy - seen.val_accuracy
-        both = math.hypot(train_error(seen), accuracy_error(seen.val_accuracy, seen.val_size))
-        if history.step < started.warmup_steps + patience or share >= self.target or ahead > 2 * both:
+        if history.step < started.warmup_steps + patience or share >= self.target or not agree(seen):
             return None
         if not guessing(history, seen) and improving(history):
             return None

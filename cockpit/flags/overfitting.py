@@ -6,6 +6,7 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
+from cockpit.flags._curves import slope
 from cockpit.flags._shared import Floats, accuracy_error, learnable, setting, switch_on, trick_on
 from cockpit.runs.events import Evaluated, Remedy
 from cockpit.runs.history import History
@@ -112,11 +113,8 @@ def _warned(history: History) -> bool:
 def _climbs(values: Floats) -> bool:
     """Whether a straight line through them rises by more than twice its own error: all are of the same images, so that they
     differ by less than accuracies of different ones would."""
-    at = np.arange(len(values)) - (len(values) - 1) / 2
-    slope = float(at @ values / (at @ at))
-    left = values - values.mean() - slope * at
-    error = float(np.sqrt(left @ left / max(len(values) - 2, 1) / (at @ at)))
-    return slope > 2 * error and slope > 0
+    line = slope(values)
+    return line.value > max(2 * line.error, 0)
 
 
 def _curves(seen: list[Evaluated]) -> Curves:

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._evaluations import classifies, highest_lr, known, resting, train_error, val_error
+from cockpit.flags._curves import lr_curve
+from cockpit.flags._evaluations import agree, classifies, known, resting
 from cockpit.flags._plateaus import rests_at_chance
 from cockpit.flags._shared import base_lr, has, planned, setting, trick_on
-from cockpit.runs.events import Evaluated, Remedy
+from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
 
@@ -46,11 +47,11 @@ class Underfitting(Flag):
         seen = history.evaluations[-1]
         share = known(seen.train_accuracy, started.chance_accuracy)
         short = share < self.target - 1e-6 if self.wanted is None else seen.train_accuracy < self.wanted - 1e-6
-        if not short or not _agree(seen):
+        if not short or not agree(seen):
             return None
         ends = history.step >= started.total_steps > 0
-        rests = resting(history)
-        in_decay = last_lr(history) < 0.5 * highest_lr(history)
+        rests, rates = resting(history), lr_curve(history)
+        in_decay = len(rates) > 0 and rates[-1] < 0.5 * rates.max()
         if not ends and (not rests or in_decay or rests_at_chance(history)):
             return None
         return Sign(
@@ -67,17 +68,6 @@ class Underfitting(Flag):
             remedies=_remedies(history, rests),
             conclusive=ends,
         )
-
-
-def last_lr(history: History) -> float:
-    """The learning rate of the last step."""
-    return float(history.steps["lr"][-1]) if len(history.steps) else math.nan
-
-
-def _agree(seen: Evaluated) -> bool:
-    """Whether training is ahead of validation by no more than twice the error of the difference."""
-    ahead = seen.train_accuracy - seen.val_accuracy
-    return ahead <= 2 * math.hypot(train_error(seen), val_error(seen)) + 1e-6
 
 
 def _remedies(history: History, rests: bool) -> tuple[Remedy, ...]:

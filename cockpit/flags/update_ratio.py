@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import done, learning, lr_curve, phase, ratio, wanted_ratio
+from cockpit.flags._curves import done, learning, lr_curve, ratio, wanted_ratio
 from cockpit.flags._shared import base_lr, change_lr, settled
 from cockpit.runs.history import History
 
@@ -59,6 +59,6 @@ class UpdateRatio(Flag):
         )
 
     def _in_use(self, history: History) -> bool:
-        """The rate is neither zero, nor on its way up, nor in the tail of a decay."""
+        """The rate is neither zero nor in the tail of a decay."""
         rates = lr_curve(history)
-        return len(rates) > 0 and rates[-1] > self.tail * rates.max() * (1 - 1e-6) and phase(history) != "rising"
+        return len(rates) > 0 and rates[-1] > self.tail * rates.max() * (1 - 1e-6)
