@@ -12,6 +12,7 @@ from typing import Any
 
 from cockpit.cards import card_of
 from cockpit.recipe import Change, Recipe, changes, dump, loads
+from cockpit.recipe.notify import check
 from cockpit.runs import directory
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
@@ -33,7 +34,11 @@ PAUSE = 0.05
 def new_run(
     recipe: Recipe, root: Path, name: str, *, allow_code: bool, command: Sequence[str], auto_remedy: bool = False
 ) -> RunDir:
-    """A run directory with the resolved recipe, ready for a host. RunError where it cannot be written."""
+    """A run directory with the resolved recipe, ready for a host. RunError where it cannot be written.
+
+    RecipeError where nobody could be notified as it asks.
+    """
+    check(recipe.notify)
     facts = {"allow_code": allow_code, "command": list(command), **({"auto_remedy": True} if auto_remedy else {})}
     return directory.create(root, name, dump(recipe), facts)
 

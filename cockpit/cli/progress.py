@@ -40,7 +40,8 @@ class Progress:
                 self.say(text)
         history = self._reader.history
         if history.started and sys.stdout.isatty() and not self._quiet:
-            self._draw(history.step, history.started.total_steps, float(history.steps["loss"][-1]) if history.step else 0.0)
+            loss = float(history.steps["loss"][-1]) if len(history.steps) else math.nan
+            self._draw(history.step, history.started.total_steps, loss)
 
     def _draw(self, step: int, total: int, loss: float) -> None:
         if self._bar is None:

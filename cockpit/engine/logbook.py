@@ -20,7 +20,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import LineWriter, complain
-from cockpit.runs.tables import HEAD, LAYERS, STEPS, Rows, TableWriter, read_table, rows_until, write_table
+from cockpit.runs.tables import HEAD, LAYERS, STEPS, Rows, TableWriter, orderly, read_table, rows_until, write_table
 
 E = TypeVar("E", bound=ev.Event)
 KEPT = {"steps": STEPS, "layers": LAYERS}
@@ -210,9 +210,10 @@ class Logbook:
 
 def _cut(path: Path, dtype: np.dtype[Any], step: int) -> None:
     """Drop the rows of later steps."""
-    rows = read_table(path, dtype)
+    whole = read_table(path, dtype)
+    rows = orderly(whole)
     keep = rows_until(rows, step) if len(rows) else 0
-    if keep == len(rows):
+    if keep == len(whole):
         return
     try:
         write_table(path, rows[:keep])

@@ -15,6 +15,7 @@ from cockpit.recipe import RecipeError, cautions, loads, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.launch_facts import allows_code, auto_remedy, tried
+from cockpit.runs.sound import sound
 from cockpit.runs.state import State
 from cockpit.travel import Setback
 
@@ -88,6 +89,8 @@ class Flight:
         keeper = Keeper(log)
         found = keeper.load_last() if self.resume else None
         if self.resume:
+            if gaps := sound(self.run).gaps:
+                log.write(ev.Noted(step=log.history.step, level="warning", text=gaps))
             from cockpit.engine.reopen import replay_edits
 
             step = int(found[1].get("step", 0)) if found else 0

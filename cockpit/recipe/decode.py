@@ -7,7 +7,7 @@ from cockpit import catalog
 from cockpit.cards import Card, Knob, knobs_of
 from cockpit.families import CHOICES
 from cockpit.recipe.conflicts import clashes
-from cockpit.recipe.faults import Fault, Place, RecipeError, fault
+from cockpit.recipe.faults import Fault, Place, RecipeError
 from cockpit.recipe.hints import key_hint
 from cockpit.recipe.members import Active, Decoding, fill, member, value
 from cockpit.recipe.nodes import Broken, Entry, List, Map, Node, Scalar, describe
@@ -28,8 +28,7 @@ def decode_recipe(root: Map, known: Iterable[Fault] = ()) -> Recipe:
     work = Decoding(list(known))
     root = written_out(work, root)
     if "watched" in root.entries:
-        place = root.entries["watched"].place
-        raise RecipeError([fault(place, "", "this run is a loop of one's own", "only its script can train it")])
+        raise RecipeError([Fault("", 0, 0, "", "this run is a loop of one's own", "only its script can train it")])
     for key, entry in root.entries.items():
         if key not in SECTIONS:
             work.blame(entry.place, "", f"unknown key {key[:40]!r}", key_hint(key, SECTIONS))

@@ -325,7 +325,10 @@ def encode(event: Event) -> str:
 
 def decode(line: str) -> Event | None:
     """The event of a line; None for a kind that this version does not know. ValueError where the line is no event."""
-    raw = json.loads(line)
+    try:
+        raw = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep for an event") from None
     if not isinstance(raw, dict):
         raise ValueError("an event is a JSON object")
     cls = KINDS.get(str(raw.get("kind")))
@@ -359,8 +362,10 @@ def _revive(value: Any, hint: Any) -> Any:
     """A value as its field has it. ValueError where the file holds something else."""
     if hint in (int, str, bool) and type(value) is not hint:
         raise ValueError(f"expected {hint.__name__}, got {value!r}")
-    if hint is float and isinstance(value, (str, int)):
+    if hint in (float, float | None) and isinstance(value, (str, int)):
         return float(value)
+    if hint == dict[str, float]:
+        return {str(name): float(number) for name, number in dict(value).items()}
     if isinstance(value, list) and "tuple" in str(hint):
         return tuple(tuple(item) if isinstance(item, list) else item for item in value)
     return value

@@ -10,7 +10,7 @@ from cockpit.runs.calendar import Calendar
 from cockpit.runs.directory import RunDir
 from cockpit.runs.log import LineReader
 from cockpit.runs.state import State, state_of
-from cockpit.runs.tables import LAYERS, MACHINE, STEPS, Rows, read_table
+from cockpit.runs.tables import LAYERS, MACHINE, STEPS, Rows, orderly, read_table
 
 
 @dataclass
@@ -124,6 +124,8 @@ class RunReader:
         self.run = run
         self.history = History()
         self._lines = LineReader(run.events)
+        self._checked = {"steps": 0, "layers": 0}
+        """Rows that were found in order."""
 
     def poll(self) -> list[ev.Event]:
         """Read what is new into the history; returns the new events. A line that cannot be read is left out."""
@@ -136,10 +138,19 @@ class RunReader:
             if event:
                 self.history.fold(event)
                 fresh.append(event)
-        self.history.steps = read_table(self.run.table("steps"), STEPS)
-        self.history.layers = read_table(self.run.table("layers"), LAYERS)
+        self.history.steps = self._in_order("steps", STEPS)
+        self.history.layers = self._in_order("layers", LAYERS)
         self.history.machine = read_table(self.run.table("machine"), MACHINE)
         return fresh
+
+    def _in_order(self, name: str, dtype: np.dtype[Any]) -> Rows:
+        """A table; what was in order at the last look is not looked at again."""
+        rows = read_table(self.run.table(name), dtype)
+        fresh = np.asarray(rows)["step"][max(0, min(self._checked[name], len(rows)) - 1) :]
+        if (fresh[1:] < fresh[:-1]).any():
+            return orderly(rows)
+        self._checked[name] = len(rows)
+        return rows
 
     @property
     def state(self) -> State:

@@ -79,6 +79,21 @@ def rows_until(rows: Rows, step: int) -> int:
     return bisect_right(np.asarray(rows)["step"], step)
 
 
+def orderly(rows: Rows) -> Rows:
+    """A table with steps without the rows whose step cannot be: the same rows where all can."""
+    steps = np.asarray(rows)["step"]
+    falls = np.flatnonzero(steps[1:] < steps[:-1])
+    if not len(falls):
+        return rows
+    keep = np.ones(len(rows), bool)
+    for at in falls[:1000]:  # one step is damaged: the one that would fit without the other is not it
+        keep[at if at + 1 < len(rows) and (at == 0 or steps[at + 1] >= steps[at - 1]) else at + 1] = False
+    left = rows[keep]
+    steps = np.asarray(left)["step"]
+    falls = np.flatnonzero(steps[1:] < steps[:-1])
+    return left[: falls[0] + 1] if len(falls) else left
+
+
 def table_bytes(rows: Rows) -> bytes:
     """A whole table as its file holds it."""
     return _head(rows.dtype) + np.ascontiguousarray(rows).tobytes()
