@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
@@ -27,7 +29,7 @@ class Server:
         public = (folder / "host.pub").read_text()
         (folder / "known").write_text(f"[127.0.0.1]:{self.port} {public}")
         (folder / "authorized").write_text((folder / "user.pub").read_text())
-        os.chmod(folder / "authorized", 0o600)
+        (folder / "authorized").chmod(0o600)
         lines = ["Host far", "HostName 127.0.0.1", f"Port {self.port}", f"User {getpass.getuser()}"]
         lines += [f"IdentityFile {folder / 'user'}", "IdentitiesOnly yes", "StrictHostKeyChecking yes"]
         lines += [f"UserKnownHostsFile {folder / 'known'}", "GlobalKnownHostsFile /dev/null", "IdentityAgent none"]
@@ -68,14 +70,25 @@ class Server:
             self._process = None
 
 
+async def pump(source: Any, sink: Any) -> None:
+    """Hand bytes on until either end is gone."""
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        sink.close() if isinstance(sink, asyncio.StreamWriter) else None
+
+
 async def serve(folder: Path, port: int) -> None:
     import asyncssh
 
     async def run(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_shell(process.command or "", stdin=pipe, stdout=pipe, stderr=pipe)
-        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+        inward = asyncio.create_task(pump(process.stdin, child.stdin))
+        await asyncio.gather(pump(child.stdout, process.stdout), pump(child.stderr, process.stderr))
         process.exit(await child.wait())
+        inward.cancel()
 
     keys, authorized = [str(folder / "host")], str(folder / "authorized")
     await asyncssh.listen(

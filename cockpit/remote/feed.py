@@ -158,9 +158,10 @@ class Feed:
         return held
 
     def _piece(self, path: str, source: Lines | Table, held: Held) -> None:
-        head = held.size == 0 and isinstance(source, Table)
-        width = 1 if head else source.width
-        end = HEAD if head else min(source.size, held.size + PIECE // width * width)
+        width, ahead = source.width, source.ahead(held.size)
+        if ahead:  # the head, or what is left of a row that a block's border cuts
+            width = 1
+        end = held.size + ahead if ahead else min(source.size, held.size + PIECE // width * width)
         data = source.read(held.size, end)
         if path == LOG and CUTS.search(data):
             self._doubt = True

@@ -51,6 +51,10 @@ class Lines:
         """Bytes of the file."""
         return _read(self._path, begin, end)
 
+    def ahead(self, _: int) -> int:
+        """A log has no rows."""
+        return 0
+
     def sketch(self) -> tuple[int, bytes]:
         """A log has none."""
         return 0, b""
@@ -79,6 +83,10 @@ class Table:
     def read(self, begin: int, end: int) -> bytes:
         """Bytes of the table."""
         return _read(self._path, begin, end) if self._brought is None else self._brought[begin:end]
+
+    def ahead(self, at: int) -> int:
+        """Bytes from an offset to the next beginning of a row; 0 at one."""
+        return HEAD - at if at < HEAD else (HEAD - at) % self.width
 
     def sketch(self) -> tuple[int, bytes]:
         """(bytes of the table that it stands for, a table in their place); none where the table is short."""

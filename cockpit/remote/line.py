@@ -21,7 +21,7 @@ TURN = 0.1
 PING = 10.0
 SILENCE = 15.0
 """Seconds without a word from the feed, which speaks twice in each: the connection is dead."""
-WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each new attempt."""
 KEPT = 60.0
 """Seconds for which a command that was not acknowledged is sent again: later it would surprise."""
@@ -97,7 +97,8 @@ class Line:
                     self._opened.set_exception(error)
                     break
                 failed = 0 if self._link.up else failed
-                self._tell(replace(self._link, up=False, why=printable(error), over=error.final))
+                why = printable(error).removeprefix(f"cannot reach {self._address.host}: ")
+                self._tell(replace(self._link, up=False, why=why, over=error.final))
                 if error.final:
                     break
             await self._rest(WAITS[min(failed, len(WAITS) - 1)])

@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ NOISE = 64 * 1024
 """Bytes that a login script may print before the greeting."""
 MOST = 1 << 20
 """Bytes of a frame's JSON, and of its body."""
+PORTION = 1 << 16
+"""Bytes unpacked at once."""
 LENGTHS = struct.Struct(">II")
 
 
@@ -47,13 +50,11 @@ class Unpacker:
     def __init__(self) -> None:
         self._bytes = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> Iterator[Frame]:
         """Take bytes in; the frames that they complete."""
         self._bytes += data
-        frames = []
         while frame := self._next():
-            frames.append(frame)
-        return frames
+            yield frame
 
     def _next(self) -> Frame | None:
         if len(self._bytes) < LENGTHS.size:
@@ -84,19 +85,17 @@ class Inlet(Unpacker):
         self.version = 0
         """Of the far side; 0 until it has greeted."""
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes in; the frames that they complete."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take bytes in; the frames that they complete. What unpacks without end fills no memory."""
         if not self.version:
             data = self._greeted(data)
-        frames = []
         while data:
             try:
-                plain = self._stream.decompress(data, MOST)  # in portions: what unpacks without end fills no memory
+                plain = self._stream.decompress(data, PORTION)
             except zlib.error as error:
                 raise WireError("its stream is damaged") from error
             data = self._stream.unconsumed_tail
-            frames += super().feed(plain)
-        return frames
+            yield from super().feed(plain)
 
     def _greeted(self, data: bytes) -> bytes:
         """What follows the greeting, once it is there."""
