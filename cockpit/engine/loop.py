@@ -74,6 +74,7 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     batches = job.batches(places, at)
     again = repeat_of(job, batches, at)
     seen = backward(job, batches, at)
+    accuracy = job.team.accuracy
     norm = job.gradients(at)
     job.update(again)
     layers = job.probe.after()
