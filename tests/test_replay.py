@@ -15,7 +15,7 @@ from cockpit.judge import Finding, Judge, replay
 from cockpit.runs.directory import RunDir
 from cockpit.runs.events import encode
 from cockpit.runs.history import History, RunReader
-from cockpit.runs.tables import STEPS
+from cockpit.runs.tables import STEPS, read_table, write_table
 
 GALLERY = sorted(FOLDER.glob("*.npz"))
 SERIOUS = ("warning", "critical")
@@ -187,7 +187,7 @@ def test_replay_needs_no_torch(ill: RunDir) -> None:
 
 def test_show_tells_what_the_probes_cost(ill: RunDir) -> None:
     assert "probes" not in cockpit("show", str(ill.path)).stdout  # the gallery does not keep it
-    rows = np.fromfile(ill.table("steps"), STEPS)
+    rows = read_table(ill.table("steps"), STEPS).copy()
     rows["time"], rows["probing"] = rows["step"] * 0.01, 0.0001
-    rows.tofile(ill.table("steps"))
+    write_table(ill.table("steps"), rows)
     assert "probes 1.0%" in cockpit("show", str(ill.path)).stdout

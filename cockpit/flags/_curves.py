@@ -1,7 +1,6 @@
 """What the flags about the learning rate ask of the curves: levels of the loss, where the rate stands, how far weights go."""
 
 import math
-from typing import Literal
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from cockpit.flags._shared import (
     sampled,
 )
 from cockpit.runs.history import History
-
-Phase = Literal["rising", "constant", "falling"]
 
 PLACES = 64
 """Levels of the loss that are looked at over a whole run, so that a look costs the same in a long one."""
@@ -111,15 +108,6 @@ def lr_curve(history: History) -> Floats:
     rates = history.steps["lr"]
     thin = rates[:: max(1, len(rates) // 256)].astype(np.float64)
     return np.append(thin, float(rates[-1])) if len(rates) else thin
-
-
-def phase(history: History) -> Phase:
-    """Which way the learning rate went over the last 20 steps or 5 % of the run."""
-    recent = history.steps["lr"][-max(20, planned(history) // 20) :]
-    if len(recent) < 2:
-        return "constant"
-    first, last = float(recent[0]), float(recent[-1])
-    return "rising" if last > 1.02 * first else "falling" if last < 0.98 * first else "constant"
 
 
 def restarted(history: History) -> bool:

@@ -7,8 +7,8 @@ import numpy as np
 
 from cockpit.cards import card, knob
 from cockpit.diagnosis import Flag, Moment, Sign
-from cockpit.flags._curves import done, lr_curve, phase
-from cockpit.flags._shared import has, learned, planned, trick_on
+from cockpit.flags._curves import done, lr_curve
+from cockpit.flags._shared import has, learned, planned, rising, trick_on
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
 
@@ -67,7 +67,7 @@ class WastedCompute(Flag):
 
     def _idle(self, history: History) -> Sign | None:
         seen = history.evaluations
-        if not seen or not learned(history) or phase(history) == "rising":
+        if not seen or not learned(history) or rising(history):
             return None
         losses, scores = (np.array([getattr(one, name) for one in seen]) for name in ("val_loss", "val_accuracy"))
         if not (np.isfinite(losses) & np.isfinite(scores)).all():

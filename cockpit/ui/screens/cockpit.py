@@ -35,6 +35,7 @@ SHOWN = ("tricks", "flags", "layers")
 ALLOWED: dict[str, Callable[[View], bool]] = {
     "start": lambda view: view.ready,
     "pause": lambda view: view.state in ("running", "paused"),
+    "release": lambda view: view.state in ("running", "paused") and not view.watched,
     "checkpoint": lambda view: view.state in ("running", "paused") and not view.watched,
     "stop": lambda view: view.live,
     "vault": lambda view: not view.ready and not view.watched and view.state not in ("new", "starting"),
@@ -53,6 +54,7 @@ class CockpitScreen(Orders):
         Binding("r,enter", "start", "Start", key_display="r", tooltip="Start the run"),
         Binding("u", "resume", "Resume", tooltip="Go on from the last checkpoint"),
         Binding("space", "pause", "Pause", tooltip="Pause the run, or let it go on"),
+        Binding("P", "release", "Release", show=False, tooltip="Pause, and give the device back until the run goes on"),
         Binding("n", "new_run", "New run", tooltip="A new run from this recipe and the edits that wait"),
         *(Binding(key, f"page({page!r})", page.capitalize(), show=page in SHOWN) for page, key in PAGES.items()),
         Binding("x", "rates", "Next rate", show=False, tooltip="Small plot: lr, gradient norm, update ratio, speed"),

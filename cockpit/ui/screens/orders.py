@@ -230,6 +230,10 @@ class Orders(Screen[None]):
         """Pause, or go on."""
         self.order("continue" if self.helm.view.state == "paused" else "pause")
 
+    def action_release(self) -> None:
+        """Pause, and give the device back."""
+        self.order("pause", release="yes")
+
     def action_checkpoint(self) -> None:
         """Write a checkpoint now."""
         self.order("checkpoint")
