@@ -19,7 +19,7 @@ class Server:
     """Serves `far`, as a configuration of ssh that only the test uses knows it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(mode=0o700)
         for key in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
@@ -32,7 +32,12 @@ class Server:
         (folder / "authorized").chmod(0o600)
         lines = ["Host far", "HostName 127.0.0.1", f"Port {self.port}", f"User {getpass.getuser()}"]
         lines += [f"IdentityFile {folder / 'user'}", "IdentitiesOnly yes", "StrictHostKeyChecking yes"]
-        lines += [f"UserKnownHostsFile {folder / 'known'}", "GlobalKnownHostsFile /dev/null", "IdentityAgent none"]
+        lines += [
+            f"UserKnownHostsFile {folder / 'known'}",
+            "GlobalKnownHostsFile /dev/null",
+            "IdentityAgent none",
+            "BatchMode yes",
+        ]
         (folder / "config").write_text("\n".join(lines) + "\n")
         self.ssh = f"ssh -F {folder / 'config'}"
         """What COCKPIT_SSH should say."""
@@ -40,7 +45,7 @@ class Server:
 
     def start(self) -> None:
         """Serve, and wait until somebody answers."""
-        self._process = subprocess.Popen(self._sshd() if SSHD else [sys.executable, __file__, self._folder, str(self.port)])
+        self._process = subprocess.Popen(self._sshd() if SSHD else [sys.executable, __file__, self.folder, str(self.port)])
         until = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
@@ -50,7 +55,7 @@ class Server:
             time.sleep(0.05)
 
     def _sshd(self) -> list[str]:
-        f = self._folder
+        f = self.folder
         lines = [f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {f / 'host'}", "StrictModes no", "PidFile none"]
         lines += [f"AuthorizedKeysFile {f / 'authorized'}", "PasswordAuthentication no", "PermitRootLogin yes"]
         (f / "sshd").write_text("\n".join(lines) + "\n")

@@ -18,7 +18,7 @@ from cockpit.remote.address import parse
 from cockpit.remote.files import GROWING
 from cockpit.remote.line import Line
 from cockpit.runs import events as ev
-from cockpit.runs.directory import RunDir, find, list_runs
+from cockpit.runs.directory import RunDir, create, list_runs
 from cockpit.runs.history import RunReader
 from cockpit.runs.link import read_link
 from cockpit.runs.mailbox import Command, send
@@ -31,16 +31,26 @@ from ssh_server import Server
 PATIENCE = 120
 
 
-@pytest.fixture
-def server(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    made = Server(tmp_path / "ssh")
-    monkeypatch.setenv("COCKPIT_SSH", made.ssh)
-    # The server does not hand on the test's environment where it is sshd.
-    monkeypatch.setenv("COCKPIT_REMOTE", f"COCKPIT_RUNS={runs} {sys.executable} -m cockpit")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("machine") / "ssh")
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def server(machine: Server, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("COCKPIT_SSH", machine.ssh)
+    monkeypatch.setenv("COCKPIT_REMOTE", f"COCKPIT_RUNS={runs} {sys.executable} -m cockpit")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return machine
+
+
+@pytest.fixture
+def far(runs: Path) -> RunDir:
+    """A run that nobody trains."""
+    return create(runs, "idle", "seed: 0\n", {})
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -101,9 +111,7 @@ def test_a_live_run_is_followed_ordered_about_and_found_again(server, runs, tmp_
     assert [run.path for run in list_runs(runs)] == [far.path]
 
 
-def test_the_last_command_arrives_before_the_line_is_closed(server, fly, runs):
-    fly()
-    far = find(runs)
+def test_the_last_command_arrives_before_the_line_is_closed(server, far):
     line = Line(parse(f"ssh://far/{far.id}"), remote=os.environ["COCKPIT_REMOTE"])
     here = line.open()
     command = send(here.mailbox, Command("stop"))
@@ -111,18 +119,16 @@ def test_the_last_command_arrives_before_the_line_is_closed(server, fly, runs):
     assert [path.name.rpartition("-")[2] for path in far.mailbox.iterdir()] == [f"{command.id}.json"]
 
 
-def test_a_line_that_only_looks_sends_nothing(server, fly, runs):
-    fly()
+def test_a_line_that_only_looks_sends_nothing(server, far):
     line = Line(parse("ssh://far/"), remote=os.environ["COCKPIT_REMOTE"], read_only=True)
     here = line.open()
     send(here.mailbox, Command("stop"))  # whatever a screen may do
     until(lambda: "--read-only" in read_link(here).words(time.time()))
     line.close()
-    assert not any(find(runs).mailbox.iterdir())
+    assert not any(far.mailbox.iterdir())
 
 
-def test_what_a_login_prints_does_no_harm(server, fly, monkeypatch):
-    fly()
+def test_what_a_login_prints_does_no_harm(server, far):
     line = Line(parse("ssh://far/"), remote=f"echo Welcome; {os.environ['COCKPIT_REMOTE']}")
     assert line.open().recipe.exists()
     line.close()
@@ -143,22 +149,18 @@ def test_what_a_login_prints_does_no_harm(server, fly, monkeypatch):
         ("ssh:far", None, "'ssh:far' is no address of a run"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(address, remote, says, server, fly, runs):
-    fly()
+def test_what_is_wrong_is_said_in_one_sentence(address, remote, says, server, far, runs):
     sentence = refused("attach", address, *(["--remote-command", remote] if remote else []))
     assert sentence.startswith(says.format(runs=runs))
 
 
-def test_a_machine_that_is_not_the_one_it_was_is_not_trusted(server, fly, tmp_path):
-    fly()
-    known = tmp_path / "ssh" / "known"
-    known.write_text(known.read_text().partition(" ")[0] + " " + (tmp_path / "ssh" / "user.pub").read_text())
+def test_a_machine_that_is_not_the_one_it_was_is_not_trusted(server, far, tmp_path, monkeypatch):
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{server.port} {(server.folder / 'user.pub').read_text()}")
+    monkeypatch.setenv("COCKPIT_SSH", f"{server.ssh} -o UserKnownHostsFile={tmp_path / 'known'}")
     assert refused("attach", "ssh://far/") == "cannot reach far: Host key verification failed."
 
 
-def test_whoever_has_no_key_is_told_so(server, tmp_path):
-    key = tmp_path / "ssh" / "user"
-    key.unlink()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], input=b"y\n", check=True)
-    (tmp_path / "ssh" / "config").open("a").write("BatchMode yes\n")
+def test_whoever_has_no_key_is_told_so(server, far, tmp_path, monkeypatch):
+    (tmp_path / "config").write_text((server.folder / "config").read_text().replace("/user\n", "/host\n"))
+    monkeypatch.setenv("COCKPIT_SSH", f"ssh -F {tmp_path / 'config'}")
     assert "Permission denied" in refused("attach", "ssh://far/")
