@@ -173,7 +173,7 @@ def test_layout(small: None) -> None:
         "score: accuracy\n"
         "train: {epochs: 10, batch_size: 128, device: auto, precision: auto, channels_last: off, compile: eager, "
         "drop_last: on, keep: 0,\n"
-        "  checkpoint_minutes: 10.0, probe_every: 10}\n"
+        "  oom: fail, checkpoint_minutes: 10.0, probe_every: 10}\n"
         "tricks:\n"
         "  mixup: {alpha: 0.2, per: batch}\n"
         "  random_flip: on\n"

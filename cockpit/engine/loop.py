@@ -11,6 +11,7 @@ from torch import Tensor
 from cockpit.engine.control import Control, End
 from cockpit.engine.evaluation import evaluate, measure_start
 from cockpit.engine.keeper import Keeper
+from cockpit.engine.memory import with_room
 from cockpit.engine.recorder import Left, Recorder
 from cockpit.engine.remedy import tell
 from cockpit.engine.repeat import Mark
@@ -71,10 +72,7 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     """One update, with the seams drawn in; at the schedule's learning rate, or at another."""
     at = job.moment()
     lr = job.set_lr(at, rate)
-    batches = job.batches(places, at)
-    again = repeat_of(job, batches, at)
-    seen = backward(job, batches, at)
-    accuracy = job.team.accuracy
+    batches, again, seen = with_room(job, len(places), lambda: passes(job, places, at))
     norm = job.gradients(at)
     job.update(again)
     layers = job.probe.after()
@@ -85,6 +83,13 @@ def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     return Left(
         job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, spent, held=job.held, accuracy=job.team.accuracy
     )
+
+
+def passes(job: Training, places: Tensor, at: Moment) -> tuple[list[Batch], Again, Outcome]:
+    """The batch of a step, the way to pass it again, and what came of passing it."""
+    batches = job.batches(places, at)
+    again = repeat_of(job, batches, at)
+    return batches, again, backward(job, batches, at)
 
 
 def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:

@@ -67,7 +67,11 @@ class Training:
     best: tuple[float, float] | None = None
     """(score, minus validation loss) of the best evaluation so far, both the larger the better."""
     evaluations: int = 0
+    part: int = 0
+    """Images computed at once, where the device has no room for a batch; else 0."""
     keep_best: bool = False
+    said: list[str] = field(default_factory=list, init=False)
+    """What the training itself has to say."""
     _unscaled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class Training:
 
     def batches(self, places: Tensor, at: Moment) -> list[Batch]:
         """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
-        size = self.recipe.train.batch_size
+        size = self.part or self.recipe.train.batch_size
         parts = list(places.split(size)) if len(places) > size else [places]
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]  # batch norm can do nothing with a single image
@@ -170,7 +174,7 @@ class Training:
     def probe_places(self) -> Iterator[Tensor]:
         """The places of the clean probe: a fixed, random part of the training split."""
         order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "probe", 0))
-        yield from order[:PROBE_IMAGES].to(self.device).split(256)
+        yield from order[:PROBE_IMAGES].to(self.device).split(min(256, self.scored_at_once))
 
     def clean_places(self, batches: int = 100) -> Iterator[Tensor]:
         """Places of training images in a fixed random order: what batch norm statistics are taken from anew."""
@@ -180,7 +184,12 @@ class Training:
 
     def val_places(self) -> Iterator[Tensor]:
         """The places of the whole validation split."""
-        return in_order(len(self.val), 512, self.device)
+        return in_order(len(self.val), self.scored_at_once, self.device)
+
+    @property
+    def scored_at_once(self) -> int:
+        """Images in a batch of an evaluation: without gradients, several times as many as in training fit."""
+        return max(64, min(512, 8 * (self.part or self.recipe.train.batch_size)))
 
     def moment(self) -> Moment:
         """The step that comes next."""
@@ -233,7 +242,7 @@ class Training:
 
     def news(self) -> list[str]:
         """What the tricks have to say since the last call: those whose plugs have a list `news`, emptied here."""
-        said = []
+        said, self.said = self.said, []
         for name, plug in self.wiring.plugs.items():
             if getattr(plug, "news", None):
                 said += [f"{name}: {text}" for text in plug.news]
@@ -264,6 +273,7 @@ class Training:
             "best": list(self.best) if self.best else None,
             "evaluations": self.evaluations,
             "keep_best": self.keep_best,
+            "part": self.part,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
@@ -279,6 +289,7 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a saved state back. Raises RuntimeError where the network is another one."""
         self.step, self.evaluations, self.keep_best = state["step"], state["evaluations"], state["keep_best"]
+        self.part = state["part"]
         self.best = tuple(state["best"]) if state["best"] else None
         self.model.load_state_dict(state["model"])
         groups = self.optimizer.param_groups

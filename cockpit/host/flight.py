@@ -168,10 +168,11 @@ def expected(error: BaseException) -> str:
     from cockpit.engine.checkpoints import CheckpointError
     from cockpit.engine.device import DeviceError
     from cockpit.engine.distributed import PeerLostError
+    from cockpit.engine.memory import TooLargeError
     from cockpit.engine.reopen import ReopenError
 
     if isinstance(error, torch.OutOfMemoryError):
-        return "the device ran out of memory; a smaller train.batch_size or model needs less"
+        return "the device ran out of memory outside the passes of a step; a smaller model or smaller images need less"
     if isinstance(error, MemoryError):
         return f"this machine has not enough memory: {error}"
     ours = (
@@ -185,5 +186,6 @@ def expected(error: BaseException) -> str:
         | RecipeError
         | ReopenError
         | Setback
+        | TooLargeError
     )
     return str(error) if isinstance(error, ours) else ""

@@ -26,6 +26,9 @@ class Train:
     )
     drop_last: bool = knob(True, help="drop the short last batch of an epoch")
     keep: int = knob(0, low=0, high=10_000, help="keep the scored weights of the last so many epochs, to average or ensemble")
+    oom: Literal["fail", "halve"] = knob(
+        "fail", help="where the device runs out of memory: fail, or halve what is computed at once and keep the batch"
+    )
     checkpoint_minutes: float = knob(
         10.0, low=0.05, high=10_000, help="write a checkpoint to resume from when so many minutes have passed since the last"
     )
