@@ -23,6 +23,7 @@ from cockpit.cli.base import (
     show_json,
 )
 from cockpit.cli.pausing import Pauses  # it adds `pause` and `continue`, too
+from cockpit.cli.queueing import OptionsOpt, QueueOpt, SlurmOpt, wish
 from cockpit.runs.directory import RunDir, find, runs_root
 
 AutoOpt = Annotated[
@@ -103,15 +104,24 @@ def start(
     allow_code: CodeOpt = False,
     auto_remedy: AutoOpt = False,
     gpus: GpusOpt = None,
+    slurm: SlurmOpt = False,
+    queue: QueueOpt = None,
+    options: OptionsOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Start a run in the background, in a session of its own; closing the terminal does not touch it."""
     from cockpit.runs.launch import spawn
     from cockpit.runs.launch_facts import say_facts
 
+    wanted = wish(slurm, queue, options, gpus)
     run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
     if gpus:
         say_facts(run, gpus=gpus)
+    if wanted:
+        from cockpit.cli.submitting import submit_new, tell
+
+        tell(run, submit_new(run, wanted), wanted, json=json)
+        return
     pid = spawn(run)
     if json:
         show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
@@ -127,7 +137,8 @@ def stop(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 60.0,
     json: JsonOpt = False,
 ) -> None:
-    """Stop a run after its current step, with a checkpoint."""
+    """Stop a run after its current step, with a checkpoint; one that waits in a batch queue is taken out of it."""
+    from cockpit.cli.submitting import cancelled
     from cockpit.runs.history import RunReader
     from cockpit.runs.mailbox import Command, send
     from cockpit.runs.state import LIVE
@@ -136,9 +147,10 @@ def stop(
     found = find(runs_root(runs), run)
     reader = RunReader(found)
     reader.poll()
-    if reader.state not in LIVE:
-        raise BadInputError(f"run {found.id} ({found.name}) is not running: it is {reader.state}")
-    send(found.mailbox, Command("stop"))
+    if not cancelled(reader, wait):
+        if reader.state not in LIVE:
+            raise BadInputError(f"run {found.id} ({found.name}) is not running: it is {reader.state}")
+        send(found.mailbox, Command("stop"))
     until = time.monotonic() + wait
     while reader.state in LIVE and time.monotonic() < until:
         time.sleep(0.1)
@@ -146,7 +158,9 @@ def stop(
     if json:
         show_json(summarise(found))
     else:
-        say(f"run {found.id} ({found.name}) is {reader.state} at step {reader.history.step}")
+        why = reader.history.ended.reason if reader.history.ended else ""
+        said = f": {why}" if "cancelled" in why else ""
+        say(f"run {found.id} ({found.name}) is {reader.state} at step {reader.history.step}{said}")
     raise typer.Exit(1 if reader.state in LIVE else 0)
 
 
@@ -157,9 +171,13 @@ def resume(
     foreground: Annotated[bool, typer.Option("--foreground", help="Train here, as `train` does.")] = False,
     auto_remedy: AutoOpt = False,
     gpus: GpusOpt = None,
+    slurm: SlurmOpt = False,
+    queue: QueueOpt = None,
+    options: OptionsOpt = None,
     json: JsonOpt = False,
 ) -> None:
     """Continue a stopped, interrupted, failed or lost run from its last checkpoint, in the background."""
+    from cockpit.cli.submitting import leave_queue, refuse_if_queued, submit, tell
     from cockpit.host.crew import several
     from cockpit.recipe import loads
     from cockpit.runs.history import RunReader
@@ -170,6 +188,8 @@ def resume(
     found = find(runs_root(runs), run)
     reader = RunReader(found)
     reader.poll()
+    wanted = wish(slurm, queue, options, gpus)
+    refuse_if_queued(found, reader.state)
     if reader.state in LIVE:
         raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")
     loads(found.recipe.read_bytes(), "recipe.yaml")  # what cannot be read is said here and not in a log
@@ -179,6 +199,10 @@ def resume(
         say_auto_remedy(found)
     if gpus:
         say_facts(found, gpus=gpus)
+    if wanted:
+        tell(found, submit(found, wanted, resume=True), wanted, json=json)
+        return
+    leave_queue(found)
     if foreground or several():
         fly(found, resume=True, json=json)
     pid = spawn(found, resume=True)

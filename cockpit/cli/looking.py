@@ -16,6 +16,7 @@ MORE = ("weights", "overfit_one_batch", "random_features", "lr_range", "noise_sc
 @app.command()
 def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
     """List the runs, newest first, with their true states."""
+    from cockpit.runs.queue import sentence
     from cockpit.runs.summary import summarise
 
     summaries = [summarise(run) for run in list_runs(runs_root(runs))]
@@ -27,7 +28,7 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
     for one in summaries:
         best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] and one["best"]["val_accuracy"] is not None else ""
         epochs = f"epoch {one['epoch'] or 0:.1f}" + (f"/{one['epochs']}" if one["epochs"] else "") if one["device"] else ""
-        reason = one["reason"] if one["state"] == "failed" else ""
+        reason = one["reason"] if one["state"] == "failed" else sentence(one["state"], one["queue"])
         say(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
 
 
@@ -66,8 +67,12 @@ def plot_lines(run: RunDir) -> list[str]:
 
 def summary_lines(one: dict[str, Any]) -> list[str]:
     """A run's summary as lines of text."""
+    from cockpit.runs.queue import sentence
+
     reason = f": {one['reason']}" if one["reason"] else ""
     lines = [f"{one['name']} · {one['id']} · {one['state']}{reason}", f"  {one['dir']}"]
+    if queued := sentence(one["state"], one["queue"]):
+        lines += [f"  {queued}"]
     if one["device"]:
         length = f" of {one['epochs']}" if one["epochs"] else ""  # a loop of the user's own need not say
         where = f"  epoch {one['epoch'] or 0:.1f}{length} · step {one['step']:,} · {one['seconds']:.1f} s of training"

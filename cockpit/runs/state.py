@@ -120,6 +120,10 @@ def state_of(run: RunDir, ended: str = "") -> State:
         return ended  # type: ignore[return-value]
     pulse = read_heartbeat(run.heartbeat)
     if pulse is None:
+        from cockpit.runs.queue import GONE, job_of, word  # late: it asks this module about processes
+
+        if job := job_of(run):
+            return "lost" if word(job) == GONE else "new"
         # The host needs a moment from its birth to its first heartbeat.
         try:
             return "new" if time.time() - run.recipe.stat().st_mtime < STALE_SECONDS else "lost"

@@ -9,6 +9,7 @@ from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
 from cockpit.runs.log import read_json
+from cockpit.runs.queue import in_queue
 from cockpit.runs.remedies import applied, silenced
 from cockpit.runs.tables import Rows
 
@@ -20,12 +21,13 @@ def summarise(run: RunDir) -> dict[str, Any]:
     """Plain JSON data; unknown numbers are None."""
     reader = RunReader(run)
     reader.poll()
-    history, facts = reader.history, reader.history.started
+    history, facts, state = reader.history, reader.history.started, reader.state
     return {
         "id": run.id,
         "name": run.name,
         "dir": str(run.path),
-        "state": reader.state,
+        "state": state,
+        "queue": in_queue(run, state),
         "reason": history.ended.reason if history.ended else "",
         "step": history.step,
         "epoch": _number(history.epoch),
