@@ -73,7 +73,7 @@ def test_a_released_run_goes_on_as_if_it_had_never_waited(runs):
     reader = RunReader(run)
     wait_for(lambda: reader.poll() and any(seen.id == "late" for seen in reader.history.commands))
     assert flown.host.flight.job is None, "nothing of the training is left in memory"
-    assert reader.history.paused and state_of(run) == "paused"
+    assert reader.history.paused and reader.history.released and state_of(run) == "paused"
     send(run.mailbox, Command("edit", {"path": "optimizer.lr", "value": "1"}))
     wait_for(lambda: reader.poll() and reader.history.commands[-1].verb == "edit")
     assert not reader.history.commands[-1].ok and "continue it first" in reader.history.commands[-1].detail
@@ -81,7 +81,7 @@ def test_a_released_run_goes_on_as_if_it_had_never_waited(runs):
     flown.thread.join(timeout=90)
     assert flown.end.state == "finished" and same(weights(run), weights(whole.run))
     ours, theirs = read_history(run), read_history(whole.run)
-    assert ours.steps["loss"].tolist() == theirs.steps["loss"].tolist() and not ours.paused
+    assert ours.steps["loss"].tolist() == theirs.steps["loss"].tolist() and not ours.paused and not ours.released
     assert [seen.val_loss for seen in ours.evaluations] == [seen.val_loss for seen in theirs.evaluations]
 
 

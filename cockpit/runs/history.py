@@ -35,6 +35,8 @@ class History:
     ended: ev.Ended | None = None
     """How the last host let go; None while one holds the run."""
     paused: bool = False
+    released: bool = False
+    """It has given its device back for as long as it is paused."""
     steps: Rows = field(default_factory=lambda: np.empty(0, STEPS))
     layers: Rows = field(default_factory=lambda: np.empty(0, LAYERS))
     machine: Rows = field(default_factory=lambda: np.empty(0, MACHINE))
@@ -65,7 +67,7 @@ class History:
         """Take one event in."""
         match event:
             case ev.Launched():
-                self.launched, self.ended, self.paused = event, None, False
+                self.launched, self.ended, self.paused, self.released = event, None, False, False
             case ev.Started():
                 self.started = event
             case ev.Resumed():
@@ -94,8 +96,9 @@ class History:
                 self.checkpoints.append(event)
             case ev.Paused() | ev.Continued():
                 self.paused = isinstance(event, ev.Paused)
+                self.released = isinstance(event, ev.Paused) and event.released
             case ev.Ended():
-                self.ended, self.paused = event, False
+                self.ended, self.paused, self.released = event, False, False
 
     def _rewind(self, step: int) -> None:
         """Forget what came after a step: the run went back to the checkpoint of that step."""

@@ -91,7 +91,8 @@ def _reason(state: str, history: History, log: Sequence[str]) -> str:
     if state in ("new", "starting"):
         return "importing torch, reading the data"
     if state == "paused":
-        why = clean(why_paused(history))  # a pause by key has no reason to give
+        # A pause by key has no reason to give.
+        why = "the device is given back" if history.released else clean(why_paused(history))
         return f"{why} · space goes on" if why else ""
     if state == "lost":
         words = "its host is gone without a word: killed, out of memory, or the machine went down"
