@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from remote_pair import Connection, Far, same
+from test_walls import loaded
 
 from cockpit.remote import feed as feeds
 from cockpit.remote.files import shuffled, unshuffled
@@ -231,3 +232,8 @@ def test_what_is_held_is_told_by_its_first_block_that_differs():
 def test_rows_are_shuffled_and_back():
     rows = np.random.default_rng(2).bytes(52 * 31)
     assert unshuffled(shuffled(rows, 52), 52) == rows != shuffled(rows, 52)
+
+
+@pytest.mark.parametrize("module", ["remote.feed", "remote.line", "cli.feeding"])
+def test_neither_end_needs_torch_or_the_screen(module):
+    assert loaded(f"import cockpit.{module}") == set()

@@ -26,7 +26,10 @@ from cockpit.runs.mailbox import Command, send
 if shutil.which("ssh") is None:
     pytest.skip("there is no ssh here", allow_module_level=True)
 
-from ssh_server import Server
+from ssh_server import SSHD, Server
+
+if SSHD is None:
+    pytest.importorskip("asyncssh")
 
 PATIENCE = 120
 

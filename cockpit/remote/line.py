@@ -66,7 +66,7 @@ class Line:
         self._opened: Future[RunDir] = Future()
         self._closing = threading.Event()
         self._until = 0.0
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), name="line", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="line", daemon=True)
 
     def open(self) -> RunDir:
         """The mirror's run directory, once it can be shown. Raises RunError; ssh may ask on the terminal meanwhile."""
@@ -85,6 +85,15 @@ class Line:
         self._closing.set()
         self._thread.join()
         self._mirror.remove()
+
+    def _run(self) -> None:
+        """The thread: whoever waits for the first copy hears of whatever ends it."""
+        try:
+            asyncio.run(self._live())
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
 
     async def _live(self) -> None:
         turning = asyncio.create_task(self._turn())
@@ -134,9 +143,11 @@ class Line:
         finally:
             self._process = None
             with suppress(ProcessLookupError):
-                process.kill() if fault or self._closing.is_set() else None
+                # Gently: at a prompt, ssh has to give the terminal its echo back.
+                process.terminate() if fault or self._closing.is_set() else None
             status = await _ended(process)
-            await listening
+            with suppress(TimeoutError):  # a shared connection may hold standard error open
+                await asyncio.wait_for(listening, 1.0)
         if not self._closing.is_set():
             raise self._fault(fault, status, inlet)
 

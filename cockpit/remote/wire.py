@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = 1
+"""Changes with whatever a mirror of before would refuse, a new table included."""
 GREETING = re.compile(rb"cockpit-feed (\d{1,4})\n")
 """What a feed says first, uncompressed; all that it says after it is one zlib stream."""
 NOISE = 64 * 1024
