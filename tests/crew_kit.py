@@ -70,7 +70,8 @@ def _follow(run: RunDir, rank: int) -> None:
 
     def train(job: Any, *crew: Any) -> Any:
         end = loop.train(job, *crew)
-        torch.save(job.model.state_dict(), run.path / "checkpoints" / f"rank{rank}.pt")
+        with job.settled():
+            torch.save(job.model.state_dict(), run.path / "checkpoints" / f"rank{rank}.pt")
         return end
 
     distributed_follow.train = train

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cockpit.engine.distributed import peers, world
+from cockpit.nets.statistics import batch_norms
 
 _together = False
 
@@ -59,8 +60,9 @@ class Synced(nn.SyncBatchNorm):
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, var: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
             return
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
@@ -91,7 +93,13 @@ PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def sync_norms(model: nn.Module) -> None:
-    """Make every plain batch norm of a network a synced one, in place: hooks, names and references to it stay."""
-    for module in model.modules() if world().size > 1 else ():
-        if type(module) in PLAIN:
+    """Make every plain batch norm of a network a synced one, in place: hooks, names and references to it stay.
+
+    One that is part of another norm is called for parts of a slice, by some processes only, and stays what it is.
+    """
+    if world().size == 1:
+        return
+    parts = {part for norm in batch_norms(model) for part in norm.modules() if part is not norm}
+    for module in model.modules():
+        if type(module) in PLAIN and module not in parts:
             module.__class__ = Synced
