@@ -1,7 +1,12 @@
 """Hands runs to a batch queue, and takes back those that still wait in it."""
 
+import os
 import shutil
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +36,35 @@ def submit(run: RunDir, wish: Wish, *, resume: bool = False) -> Job:
     from cockpit.runs.launch_facts import say_facts
 
     try:
-        handed = _executor(run, wish).submit(QueuedHost(run.path, resume=resume))
+        with _apart():
+            handed = _executor(run, wish).submit(QueuedHost(run.path, resume=resume))
     except (RuntimeError, OSError, ValueError) as error:
         raise BadInputError(f"{wish.queue} did not take the run: {' '.join(str(error).split())}") from error
     job = local_job(int(handed.job_id)) if wish.queue == "local" else Job("slurm", handed.job_id, time.time())
     say_facts(run, queue=asdict(job))
     return job
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """The stand-in's controller inherits what this process has: it must hold no pipe of a caller's and heed no hang-up.
+
+    What submitit would print besides is in the exceptions that it raises.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    heard, kept, nowhere = signal.getsignal(signal.SIGHUP), [os.dup(1), os.dup(2)], os.open(os.devnull, os.O_RDWR)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, heard)
+        for stream, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, stream)
+            os.close(old)
+        os.close(nowhere)
 
 
 def tell(run: RunDir, job: Job, wish: Wish, *, json: bool) -> None:
