@@ -1,10 +1,16 @@
 """Several processes train what one trains: the same weights within rounding, whatever the batch, and one record of it."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from conftest import TINY
 from crew_kit import train_together
 
+from cockpit.host.crew import begun, remember
 from cockpit.launch import new_run
 from cockpit.recipe import loads
 from cockpit.runs.history import read_history
@@ -85,7 +91,10 @@ def test_commands_reach_every_process_between_the_same_two_steps(together):
     assert saved(run)["step"] == history.ended.step
     for rank in ("rank1", "rank2"):
         assert farthest(saved(run)["model"], saved(run, rank)) == 0
-    assert [edit.path for edit in history.edits] in ([], ["optimizer.lr", "tricks.weight_ema"])
+    events = [json.loads(line) for line in run.events.read_text().splitlines()]
+    answers = [(event["verb"], event["ok"]) for event in events if event["kind"] == "commanded"]
+    assert answers == [(verb, True) for _, verb, _ in orders]
+    assert [event["path"] for event in events if event["kind"] == "edited"] == ["optimizer.lr", "tricks.weight_ema"]
 
 
 def test_a_lost_run_is_failed_for_all_and_says_why(together):
@@ -93,6 +102,32 @@ def test_a_lost_run_is_failed_for_all_and_says_why(together):
         TINY, "optimizer.lr=20", "train.epochs=30", "model.widths=[64,64,64]", "optimizer.momentum=0.99", codes=[0, 1]
     )
     assert "the loss became" in read_history(run).ended.reason
+
+
+def test_an_optimizer_that_differentiates_twice_is_refused(together):
+    run = together(TINY, "optimizer={name: timm, which: adahessian}", codes=[0, 1])
+    assert "takes second derivatives, which several processes cannot share" in read_history(run).ended.reason
+
+
+def test_only_what_trains_may_be_started_by_torchrun():
+    said = {**os.environ, "RANK": "0", "WORLD_SIZE": "2"}
+    done = subprocess.run([sys.executable, "-m", "cockpit", "runs"], env=said, capture_output=True, text=True)
+    assert done.returncode == 2 and "torchrun may start `train` and `resume`" in done.stderr
+
+
+def test_torchrun_goes_on_in_the_run_that_it_began(runs, tmp_path, monkeypatch):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(TINY)
+    run = new_run(loads(TINY), runs, "begun", allow_code=False, command=[])
+    remember(run)
+    assert begun(runs, str(recipe), ()) is None  # nobody but torchrun starts anything again
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job 7")
+    assert begun(runs, str(recipe), ()) is None
+    remember(run)
+    assert begun(runs, str(recipe), ()) == run
+    assert begun(runs, str(recipe), ("seed=1",)) is None
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job 8")
+    assert begun(runs, str(recipe), ()) is None
 
 
 def test_stop_and_resume_is_straight_through_to_the_bit(together, runs):

@@ -158,6 +158,11 @@ def _optimizer(recipe: Recipe, wiring: Wiring, precision: Precision) -> torch.op
     return optimizer
 
 
+def _devices(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return name if world().size == 1 else f"{world().size} x {name}"
+
+
 def started(job: Training, loaded: Loaded) -> ev.Started:
     """What the screen needs to know of a training before its first step."""
     chance, floor = (math.nan, 0.0) if job.wiring.tagged("no_labels") else chance_and_floor(job, loaded)
@@ -165,7 +170,7 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
     trained = {id(weight) for group in groups for weight in group["params"]}
     return ev.Started(
         step=job.step,
-        device=str(job.device) if job.device.type != "cuda" else torch.cuda.get_device_name(job.device),
+        device=_devices(job.device),
         precision=job.precision.name,
         params=sum(weight.numel() for weight in job.model.parameters()),
         layers=tuple(layer for layer, _ in layers_of(job.model, trained)),

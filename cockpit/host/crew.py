@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cockpit.runs.directory import RunDir, RunError, list_runs
 from cockpit.runs.history import RunReader
 from cockpit.runs.launch_facts import launch_facts, say_facts
 
-AGAIN = ("running", "starting", "lost", "interrupted", "failed")
+AGAIN = ("new", "running", "starting", "lost", "interrupted", "failed")
 """States from which a run goes on, where torchrun starts its processes again."""
 
 
@@ -78,11 +79,12 @@ def follow() -> int:
         train(_deafen)
     except PeerLostError as error:
         return _gone(str(error))
-    except Exception:
-        import traceback
+    except Exception as error:
+        from cockpit.host.flight import expected
 
-        traceback.print_exc()
-        return _gone("it failed")
+        if not (why := expected(error)):
+            traceback.print_exc()
+        return _gone(why or "it failed")
     return 0
 
 
