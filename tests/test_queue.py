@@ -48,6 +48,15 @@ def test_what_is_asked_for_is_in_the_job_script(slurm, recipe):
     assert any("submitit.core._submit" in line for line in slurm.submitted)
 
 
+def test_several_gpus_are_a_task_each_and_are_remembered(slurm, recipe):
+    id = answer("start", recipe, "--slurm", "--gpus", "4")["id"]
+    wanted = {"#SBATCH --ntasks-per-node=4", "#SBATCH --gpus-per-node=4"}
+    assert wanted <= set(slurm.submitted)
+    cockpit("stop", id)
+    answer("resume", id, "--slurm", "-o", "gres=gpu:a100:4")
+    assert "#SBATCH --ntasks-per-node=4" in slurm.submitted and "#SBATCH --gpus-per-node=4" not in slurm.submitted
+
+
 @pytest.mark.parametrize(
     ("said", "minutes"),
     [("90", 90), ("90:30", 91), ("1:30:00", 90), ("2-1", 49 * 60), ("2-01:05", 49 * 60 + 5), ("0-0:0:1", 1)],

@@ -182,13 +182,14 @@ def resume(
     from cockpit.recipe import loads
     from cockpit.runs.history import RunReader
     from cockpit.runs.launch import spawn
-    from cockpit.runs.launch_facts import say_auto_remedy, say_facts
+    from cockpit.runs.launch_facts import processes, say_auto_remedy, say_facts
     from cockpit.runs.state import LIVE
 
     found = find(runs_root(runs), run)
     reader = RunReader(found)
     reader.poll()
-    wanted = wish(slurm, queue, options, gpus)
+    together = processes(found)
+    wanted = wish(slurm, queue, options, gpus or (together if together > 1 else None))
     refuse_if_queued(found, reader.state)
     if reader.state in LIVE:
         raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")

@@ -66,8 +66,9 @@ def wish(slurm: bool, queue: str | None, options: Sequence[str] | None, gpus: in
     if name == "slurm" and shutil.which("sbatch") is None:
         raise BadInputError("--slurm: this machine has no sbatch; a login node of the cluster has")
     found = dict(_option(text, _names(name)) for text in options or ())
-    if gpus:
-        found |= {"gpus_per_node": gpus, "ntasks_per_node": gpus}  # a process to each
+    if gpus:  # a process to each
+        asked = {"gres", "gpus_per_node", "gpus_per_task"} & found.keys()
+        found |= {"ntasks_per_node": gpus, **({} if asked else {"gpus_per_node": gpus})}
     if found.get("ntasks_per_node", 1) * found.get("nodes", 1) > 1 and not gpus:
         raise BadInputError("-o nodes and -o tasks start several processes: say --gpus N, the number on each node, too")
     return Wish(name, found)
