@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -38,6 +40,8 @@ NameOpt = Annotated[str | None, typer.Option("--name", help="The run's name (def
 CodeOpt = Annotated[bool, typer.Option("--allow-code", help="Allow the recipe to run Python code of its own.")]
 
 
+LONGEST = 4000
+"""Characters of a line on the terminal; --json has all of it."""
 UsageError: Any = typer.BadParameter.__bases__[0]
 """The parser's own; typer has moved it between packages."""
 
@@ -99,12 +103,13 @@ def fail(sentences: str, code: int = 2) -> None:
 
 def say(line: str = "", stream: TextIO | None = None) -> None:
     """Print one line. What came from files or user code must not drive the terminal, so only printable characters pass."""
-    _write(printable(line), stream or sys.stdout)
+    shown = printable(line[:LONGEST]) + ("…" if len(line) > LONGEST else "")
+    _write(shown, stream or sys.stdout)
 
 
 def show_json(value: Any) -> None:
     """Print one JSON object, in ASCII: any terminal and any parser takes it."""
-    _write(json.dumps(value, indent=1, allow_nan=False), sys.stdout)
+    _write(json.dumps(value, indent=1, allow_nan=False).replace("\x7f", "\\u007f"), sys.stdout)
 
 
 @contextmanager
@@ -122,6 +127,13 @@ def _write(text: str, stream: TextIO) -> None:
         if isinstance(error, BrokenPipeError):  # the reader left, as `head` does; that is no fault
             sys.exit(0)
         raise BadInputError(f"the output cannot be written: {error.strerror}") from error
+
+
+def confess(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python tells of a fault of ours, printable: what an error says may come from a file."""
+    for part in traceback.format_exception(kind, error, trace):
+        for line in part.splitlines():
+            say(line, sys.stderr)
 
 
 def silence(stream: TextIO) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from cockpit.cli.base import BadInputError, JsonOpt, NameOpt, RunsOpt, SetOpt, app, say, show_json
 from cockpit.runs.directory import RunDir, epoch_name, find, runs_root
+from cockpit.runs.owner import own
 
 AtOpt = Annotated[
     str, typer.Option("--at", metavar="WHERE", help="Where it begins: start, last, best, healthy, or an epoch kept: 'epoch 3'.")
@@ -46,11 +47,20 @@ def forked(parent: RunDir, at: str, edits: list[str], name: str) -> tuple[RunDir
     """The new run, ready for a host, and the step at which it begins. Raises BadInputError, RecipeError, RunError."""
     from cockpit.launch import fork_anew, fork_from, recipe_left
     from cockpit.recipe import dump, loads
+    from cockpit.runs.archive import ArchiveError, plain
 
     if at == "start":
         recipe = loads(dump(recipe_left(parent, waiting=True)), "recipe.yaml", edits)
         return fork_anew(parent, recipe, command=sys.argv, name=name), 0
-    child, step, gaps = fork_from(parent, _checkpoint(at), edits, command=sys.argv, name=name)
+    own(parent, "fork a checkpoint of")
+    which = _checkpoint(at)
+    try:
+        plain(parent.checkpoint(which))
+    except ArchiveError as error:
+        raise BadInputError(f"checkpoint {which}.pt {error}") from error
+    except OSError:
+        pass  # there is none, which is told with those that there are
+    child, step, gaps = fork_from(parent, which, edits, command=sys.argv, name=name)
     if gaps:
         say(gaps, sys.stderr)
     return child, step

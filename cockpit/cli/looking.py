@@ -8,6 +8,7 @@ import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, JsonOpt, RecipeArg, RunArg, RunsOpt, SetOpt, app, only_json, say, show_json
 from cockpit.runs.directory import RunDir, find, list_runs, runs_root
+from cockpit.runs.owner import own
 
 MORE = ("weights", "overfit_one_batch", "random_features", "lr_range", "noise_scale", "sharpness")
 """The checks that take longer, by name; the engine has them."""
@@ -158,7 +159,7 @@ def verdict(report: dict[str, Any]) -> str:
 @app.command()
 def test(run: RunArg = None, runs: RunsOpt = None, json: JsonOpt = False) -> None:
     """Open the vault: score the sealed test set with the best weights, and record the look in the run's ledger."""
-    found = find(runs_root(runs), run)
+    found = own(find(runs_root(runs), run), "test")
     from cockpit.engine.testing import TestingError, look
 
     began = time.perf_counter()

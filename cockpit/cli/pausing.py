@@ -11,6 +11,7 @@ import typer
 from cockpit.cli.base import BadInputError, JsonOpt, RunArg, RunsOpt, app, say, show_json
 from cockpit.runs.directory import find, runs_root
 from cockpit.runs.mailbox import Command
+from cockpit.runs.owner import own
 from cockpit.runs.pausing import goes_on
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _order(command: Command, run: str | None, runs: Path | None, wait: float, js
     from cockpit.runs.state import LIVE
     from cockpit.runs.summary import summarise
 
-    found = find(runs_root(runs), run)
+    found = own(find(runs_root(runs), run), command.verb)
     reader = RunReader(found)
     reader.poll()
     name, verb = f"run {found.id} ({found.name})", command.verb

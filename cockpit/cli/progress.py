@@ -26,7 +26,7 @@ class Progress:
         """Print a line above the bar; with --json, on standard error. A reader that left, or a full disk, is no fault."""
         try:
             if self._bar:
-                self._bar.console.print(printable(text), markup=False, highlight=False)
+                self._bar.console.print(printable(text), markup=False, emoji=False, highlight=False)
             else:
                 print(printable(text), file=self._stream, flush=True)
         except OSError:

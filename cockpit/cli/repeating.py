@@ -70,7 +70,7 @@ def _one_run(recipe: str, edits: list[str], runs: Path | None, name: str, allow_
     from cockpit.runs.summary import summarise
 
     run = prepare(recipe, edits, runs, name, allow_code)
-    print(f"{name} · run {run.id}", file=sys.stderr, flush=True)
+    say(f"{name} · run {run.id}", sys.stderr)
     host = Host(run, say=lambda text: None)
     host.catch_signals()
     end = host.run()

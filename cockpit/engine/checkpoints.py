@@ -5,13 +5,15 @@ import os
 import pickle
 import shutil
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from cockpit.runs.archive import ArchiveError, inspect
+from cockpit.runs.private import opener
 
 
 class CheckpointError(Exception):
@@ -25,11 +27,11 @@ def save(path: Path, state: dict[str, Any], spare: Path | None = None) -> None:
     """
     part = path.with_suffix(".part")
     try:
-        with open(part, "wb") as file:
+        with open(part, "wb", opener=opener) as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        _prove(part)
+        inspect(part)
         load(part, mapped=True)
         if spare and path.exists():
             link(path, spare)
@@ -37,7 +39,7 @@ def save(path: Path, state: dict[str, Any], spare: Path | None = None) -> None:
         _flush_folder(path.parent)
     except RuntimeError as error:  # what torch's writer says when the file took only a part
         raise OSError(errno.ENOSPC, "the disk took only a part of it") from error
-    except CheckpointError as error:
+    except (ArchiveError, CheckpointError) as error:
         raise OSError(errno.EIO, "what was written does not read back") from error
     finally:
         part.unlink(missing_ok=True)
@@ -59,14 +61,15 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     `mapped`: weights are read from the disk when they are used, if ever, and are not proved whole.
     """
     try:
-        if not mapped:
-            _prove(path)
+        inspect(path, whole=not mapped)
         with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
-    except CheckpointError:
-        raise
+    except ArchiveError as error:
+        raise CheckpointError(f"checkpoint {path.name} {error}") from error
+    except PermissionError as error:
+        raise CheckpointError(f"checkpoint {path.name} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"checkpoint {path.name} holds more than weights and was not loaded") from error
     except Exception as error:  # torch's reader raises whatever a damaged file makes it raise
@@ -74,17 +77,6 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"checkpoint {path.name} is not one of ours")
     return state
-
-
-def _prove(path: Path) -> None:
-    """Read it all once: torch does not look whether the numbers are those that were written. Raises CheckpointError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            hurt = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise CheckpointError(f"checkpoint {path.name} is damaged or no checkpoint at all: {_first_line(error)}") from error
-    if hurt:
-        raise CheckpointError(f"checkpoint {path.name} is damaged: {hurt} is not what was written")
 
 
 def step_of(path: Path) -> int:

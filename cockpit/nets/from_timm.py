@@ -1,6 +1,8 @@
 """Networks of timm, as it builds them, with weights from a file where one is named. Nothing is ever downloaded."""
 
+import pickle
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cockpit.nets.libraries import Stem, near, said_of, small_stem, tried
+from cockpit.runs.archive import ArchiveError, inspect
 from cockpit.travel import Task
 
 
@@ -124,6 +127,15 @@ def _loaded(wanted: Wanted, task: Task) -> nn.Module:
     return net
 
 
+def _check(path: Path) -> None:
+    """Raise ValueError for an archive that is none of torch's; older files of weights, and safetensors, are no archives."""
+    try:
+        if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+            inspect(path)
+    except ArchiveError as error:
+        raise ValueError(f"pretrained: {path.name} {error}") from error
+
+
 def _weights(path: Path) -> dict[str, Tensor]:
     from timm.models import load_state_dict
 
@@ -133,6 +145,10 @@ def _weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"pretrained: {str(path)[:200]} cannot be read: {error.strerror}") from error
     if not there:
         raise ValueError(f"pretrained: there is no file {path}; weights are read from a file and never downloaded")
+    _check(path)
     with said_of(f"pretrained: {path.name} is no file of weights"), warnings.catch_warnings(action="ignore"):
-        held: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
+        try:
+            held: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
+        except pickle.UnpicklingError as error:  # its own text tells how to let the code run
+            raise ValueError("it holds more than weights and was not loaded") from error
     return held

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cockpit.recipe import Recipe, RecipeError, loads
+from cockpit.runs.archive import ArchiveError, inspect
 from cockpit.runs.directory import RunDir, RunError, find, runs_root
 from cockpit.runs.events import DataFacts
 from cockpit.runs.history import read_history
@@ -58,13 +59,20 @@ class Past:
         """The weights of its `best` or `last` checkpoint, on the CPU."""
         path = self.run.checkpoint(which)
         try:
+            inspect(path)
             with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
                 saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             state: dict[str, Tensor] = saved["model"]
         except FileNotFoundError as error:
             raise ValueError(f"{self.who} has no checkpoint {path.name} yet") from error
-        except (pickle.UnpicklingError, OSError, EOFError, RuntimeError, KeyError, TypeError) as error:
+        except ArchiveError as error:
+            raise ValueError(f"checkpoint {path.name} of {self.who} {error}") from error
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"checkpoint {path.name} of {self.who} holds more than weights and was not loaded") from error
+        except Exception as error:  # torch's reader raises whatever a damaged file makes it raise
             raise ValueError(f"checkpoint {path.name} of {self.who} is damaged, or holds more than weights") from error
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise ValueError(f"checkpoint {path.name} of {self.who} is none of ours: it holds no named weights")
         return state
 
 

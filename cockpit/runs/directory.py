@@ -13,6 +13,8 @@ from typing import Any
 
 import platformdirs
 
+from cockpit.runs import private
+
 
 class RunError(Exception):
     """A run that cannot be found or used; the text is one sentence for the user."""
@@ -100,12 +102,12 @@ def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -
     stamp = time.strftime("%Y-%m-%d_%H%M%S")
     try:
         _no_file(root)
-        root.mkdir(parents=True, exist_ok=True)
+        _make_root(root)
         run = _unique(root.absolute(), f"{stamp}_{slug[:60]}")
         for folder in (run.path / "metrics", run.path / "checkpoints", run.mailbox):
-            folder.mkdir(mode=0o700)
-        run.recipe.write_text(recipe_text, encoding="utf-8")
-        run.launch.write_text(json.dumps(launch, indent=1), encoding="utf-8")
+            private.make_folder(folder)
+        private.write_text(run.recipe, recipe_text)
+        private.write_text(run.launch, json.dumps(launch, indent=1))
     except OSError as error:
         raise RunError(f"cannot write a run directory under {root}: {error.strerror}") from error
     return run
@@ -118,10 +120,17 @@ def _unique(root: Path, stem: str) -> RunDir:
         run = RunDir(root / f"{stem}_{secrets.token_hex(2 + drawn // 20)}")  # longer where most short ones are taken
         drawn += 1
         with suppress(FileExistsError):
-            run.path.mkdir(mode=0o700)
+            private.make_folder(run.path)
             if not any(RunDir(path).id == run.id and path != run.path for path in root.iterdir()):
                 return run
             run.path.rmdir()
+
+
+def _make_root(root: Path) -> None:
+    """The folder for all runs. One that many share is made by who shares it."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        private.make_folder(root)
 
 
 def _no_file(root: Path) -> None:
@@ -133,17 +142,28 @@ def list_runs(root: Path) -> list[RunDir]:
     """Every run under a folder, newest first. Raises RunError where the folder cannot be read."""
     try:
         _no_file(root)
-        found = [RunDir(path) for path in root.iterdir() if (path / "recipe.yaml").is_file()] if root.is_dir() else []
+        found = [RunDir(path) for path in root.iterdir() if _is_run(path)] if root.is_dir() else []
     except OSError as error:
         raise RunError(f"the runs under {str(root)[:200]} cannot be read: {error.strerror}") from error
     return sorted(found, key=lambda run: run.path.name, reverse=True)
 
 
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "recipe.yaml").is_file()
+    except OSError:  # another user's, and closed to us
+        return False
+
+
 def find(root: Path, wanted: str | None = None) -> RunDir:
     """A run by directory, id, or unique prefix of id, name or folder; the newest by default. Raises RunError."""
-    with suppress(OSError, ValueError):  # too long for a path, or a null byte: it may still be told of as a name
+    try:
         if wanted and (Path(wanted) / "recipe.yaml").is_file():
             return RunDir(Path(wanted).absolute())
+    except PermissionError as error:
+        raise RunError(f"{str(wanted)[:200]} cannot be read: it belongs to another user, or is closed to you") from error
+    except (OSError, ValueError):  # too long for a path, or a null byte: it may still be told of as a name
+        pass
     runs = list_runs(root)
     if not runs:
         raise RunError(f"there are no runs under {root}; start one with `cockpit train first_flight`")

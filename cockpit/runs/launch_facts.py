@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from cockpit.runs import private
 from cockpit.runs.directory import RunDir
+from cockpit.runs.owner import stranger
 from cockpit.runs.remedies import Tried
 
 
@@ -19,8 +21,8 @@ def launch_facts(run: RunDir) -> dict[str, Any]:
 
 
 def allows_code(run: RunDir) -> bool:
-    """Whether the user agreed that the recipe may run code of its own."""
-    return bool(launch_facts(run).get("allow_code"))
+    """Whether the user agreed that the recipe may run code of its own. What another user agreed to is no consent."""
+    return bool(launch_facts(run).get("allow_code")) and not stranger(run)
 
 
 def auto_remedy(run: RunDir) -> bool:
@@ -58,7 +60,7 @@ def say_auto_remedy(run: RunDir) -> None:
 def say_facts(run: RunDir, **facts: Any) -> None:
     """Record what was said later. OSError where it cannot be written."""
     part = run.launch.with_suffix(".part")
-    part.write_text(json.dumps({**launch_facts(run), **facts}, indent=1), encoding="utf-8")
+    private.write_text(part, json.dumps({**launch_facts(run), **facts}, indent=1))
     os.replace(part, run.launch)
 
 

@@ -5,6 +5,7 @@ plain files of the mailbox's owner only, and nothing in them can end the host.
 """
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -12,11 +13,15 @@ import secrets
 import stat
 import time
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cockpit.runs import events as ev
+from cockpit.runs import private
+from cockpit.runs.directory import RunDir
+from cockpit.runs.owner import stranger
 
 VERBS = ("pause", "continue", "stop", "checkpoint", "edit", "remedy", "rollback", "snooze")
 MAX_BYTES = 64 * 1024
@@ -55,11 +60,14 @@ class Refused(str):
 
 
 def send(mailbox: Path, command: Command) -> Command:
-    """Put a command into a mailbox. OSError where the directory cannot be written."""
+    """Put a command into a mailbox. OSError where the directory cannot be written, or is that of another user's run."""
+    if whose := stranger(RunDir(mailbox.parent)):
+        raise PermissionError(errno.EPERM, f"the run belongs to {whose} and takes no orders of yours", str(mailbox))
     name = f"{time.time_ns():020d}-{command.id}.json"
     part = mailbox / f".{name}.part"
-    mailbox.mkdir(exist_ok=True)
-    part.write_text(json.dumps(dataclasses.asdict(command)), encoding="utf-8")
+    with suppress(FileExistsError):
+        private.make_folder(mailbox)
+    private.write_text(part, json.dumps(dataclasses.asdict(command)))
     os.replace(part, mailbox / name)
     return command
 

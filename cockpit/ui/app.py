@@ -17,6 +17,7 @@ from cockpit.runs.directory import RunDir
 from cockpit.ui.format import plain_terminal
 from cockpit.ui.notices import Ringer, sequence
 from cockpit.ui.widgets.ascii import AsciiFilter, to_ascii
+from cockpit.ui.widgets.safe import SafeFilter
 
 if TYPE_CHECKING:
     from cockpit.ui.helm import Edits, Helm
@@ -61,6 +62,7 @@ class CockpitApp(App[None]):
         self.flown: list[RunDir] = []
         self._ringer = Ringer()
         self._ascii = [AsciiFilter()] if plain_terminal() else []
+        self._safe = SafeFilter()
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen is built once, and nothing that it does not need is imported."""
@@ -93,8 +95,8 @@ class CockpitApp(App[None]):
             self._driver.write(sequence(*map(to_ascii, said) if self._ascii else said))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, and ASCII where the terminal shows no more."""
-        return [*super().get_line_filters(), *self._ascii]
+        """Nothing that drives a terminal; textual's own; and ASCII where the terminal shows no more."""
+        return [self._safe, *super().get_line_filters(), *self._ascii]
 
     def open_helm(self, helm: Helm) -> None:
         """Open the cockpit screen on a draft or a run."""

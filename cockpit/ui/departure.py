@@ -30,9 +30,16 @@ def depart(app: CockpitApp) -> None:
         elif answer:
             link = read_link(run)
             back = clean(link.address) if link else run.id
-            app.exit(message=f"Run {run.id} ({clean(run.name)}) goes on; `cockpit attach {back}` shows it.")
+            _leave(app, f"Run {run.id} ({clean(run.name)}) goes on; `cockpit attach {back}` shows it.")
 
     app.push_screen(questions.leave(in_process=app.starter is not None), answered)
+
+
+def _leave(app: CockpitApp, said: str) -> None:
+    """Quit with a last word, which is text and no markup."""
+    from rich.text import Text
+
+    app.exit(message=Text(clean(said)))
 
 
 def living(app: CockpitApp) -> RunDir | None:
@@ -56,7 +63,9 @@ def _alive(run: RunDir) -> bool:
 
 
 def _stop(app: CockpitApp, run: RunDir) -> None:
+    from cockpit.runs.directory import RunError
     from cockpit.runs.mailbox import Command, send
+    from cockpit.runs.owner import own
 
     link = read_link(run)
     if app.read_only or (link and link.stale(time.time())):
@@ -64,12 +73,12 @@ def _stop(app: CockpitApp, run: RunDir) -> None:
         app.notify(f"the command cannot be sent: {why}", severity="error", markup=False)
         return
     try:
-        send(run.mailbox, Command("stop"))
-    except OSError as error:
+        send(own(run, "stop").mailbox, Command("stop"))
+    except (OSError, RunError) as error:
         app.notify(f"the command cannot be sent: {error}", severity="error", markup=False)
         return
     if app.starter is None:
-        app.exit(message=f"Run {run.id} ({clean(run.name)}) was told to stop with a checkpoint.")
+        _leave(app, f"Run {run.id} ({clean(run.name)}) was told to stop with a checkpoint.")
         return
     app.notify("stopping: the run finishes its step and writes a checkpoint")
     app.set_interval(0.2, lambda: None if _alive(run) else app.exit())

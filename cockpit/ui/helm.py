@@ -10,6 +10,7 @@ from typing import Any
 from cockpit import catalog
 from cockpit.launch import new_run
 from cockpit.recipe import Recipe, RecipeError, edit, load
+from cockpit.recipe.nodes import MAX_BYTES
 from cockpit.runs.directory import RunDir, RunError
 from cockpit.runs.events import Event, Remedy
 from cockpit.runs.history import RunReader
@@ -17,6 +18,7 @@ from cockpit.runs.link import Link, read_link
 from cockpit.runs.log import read_json
 from cockpit.runs.mailbox import Command, send
 from cockpit.runs.notices import Crier, Notice, lost
+from cockpit.runs.owner import own, stranger
 from cockpit.runs.state import LIVE
 from cockpit.ui.model.data import Data
 from cockpit.ui.model.findings import findings
@@ -180,13 +182,16 @@ class Helm:
             raise RunError("this screen only looks (--read-only)")
         if self.link and self.link.stale(time.time()):
             raise RunError(f"there is no link to {self.link.host} now")
-        send(self.reader.run.mailbox, Command(verb, args))
+        send(own(self.reader.run, "command").mailbox, Command(verb, args))
 
     def elsewhere(self, deed: str) -> str:
         """Why something that takes the run's own machine and files cannot be done from here; nothing where it can."""
         if self.link:
             return f"the run is on {self.link.host}: {deed} there"
-        return "this screen only looks (--read-only)" if self.read_only else ""
+        if self.read_only:
+            return "this screen only looks (--read-only)"
+        whose = stranger(self.reader.run) if self.reader else ""
+        return f"the run belongs to {whose}: you may look at it, and not {deed}" if whose else ""
 
     def start(self, root: Path, *, allow_code: bool) -> RunDir:
         """Make the draft's run directory and follow it; starting the host is the caller's."""
@@ -201,8 +206,9 @@ def _tree(run: RunDir) -> dict[str, Any] | None:
     import yaml
 
     try:
-        tree = yaml.safe_load(run.recipe.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        with open(run.recipe, "rb") as file:
+            tree = yaml.safe_load(file.read(MAX_BYTES).decode())
+    except Exception:  # whatever PyYAML raises over what was never a recipe, such as a thousand brackets
         return None
     return tree if isinstance(tree, dict) else {} if tree is None else None
 
