@@ -289,7 +289,7 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put a saved state back. Raises RuntimeError where the network is another one."""
         self.step, self.evaluations, self.keep_best = state["step"], state["evaluations"], state["keep_best"]
-        self.part = state["part"]
+        self.part = state.get("part", 0)  # a checkpoint of an older version has none
         self.best = tuple(state["best"]) if state["best"] else None
         self.model.load_state_dict(state["model"])
         groups = self.optimizer.param_groups
