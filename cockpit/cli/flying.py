@@ -76,6 +76,7 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
     from cockpit.host.crew import part
     from cockpit.host.host import Host
     from cockpit.runs.summary import summarise
+    from cockpit.ui.notices import ring_the_end
 
     onward = [run]
     while onward:
@@ -87,6 +88,8 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
         with only_json(json):
             end = host.run(idle=pauses.turn)
         progress.close(end)
+        if not json:
+            ring_the_end(run.name, end)
         resume = resume and not onward
     part(end.state != "failed")
     if json:
