@@ -323,7 +323,8 @@ async def test_an_ended_run_keeps_its_screen_and_quits_without_a_question(runs: 
 
 async def test_a_lost_run_shows_the_last_words_of_its_host(runs: Path) -> None:
     run = ui_canned.write_run(runs, state=None)
-    run.heartbeat.write_text('{"pid": 1, "born": 0, "host": "elsewhere", "machine": "elsewhere", "time": 0, "state": "running", "step": 9}')
+    who = '"pid": 1, "born": 0, "host": "elsewhere", "machine": "elsewhere"'
+    run.heartbeat.write_text(f'{{{who}, "time": 0, "state": "running", "step": 9}}')
     run.log.write_text("epoch 7\n\x1b[31mKilled [bold]\n")
     app = opened(runs, run=run)
     async with on_screen(app, WIDE):

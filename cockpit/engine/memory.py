@@ -70,5 +70,6 @@ def _sentence(job: Training, images: int, passes: Callable[[], object]) -> str:
         fits = _part(job) if _tried(job, passes) is not None else 0
     job.part = given
     if not fits:
-        return f"{said}{'' if job.team.several else ', and fewer do not fit either'}; a smaller model or smaller images need less"
+        fewer = "" if job.team.several else ", and fewer do not fit either"
+        return f"{said}{fewer}; a smaller model or smaller images need less"
     return f"{said}; {fits} fit: train.batch_size={fits}, or train.oom=halve, which computes the same batch in such parts"
