@@ -149,6 +149,9 @@ def _weights(path: Path) -> dict[str, Tensor]:
     with said_of(f"pretrained: {path.name} is no file of weights"), warnings.catch_warnings(action="ignore"):
         try:
             held: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
-        except pickle.UnpicklingError as error:  # its own text tells how to let the code run
+        except (pickle.UnpicklingError, RuntimeError) as error:
+            if not isinstance(error.__cause__ or error, pickle.UnpicklingError):
+                raise
+            # What torch and timm say tells how to let the code run.
             raise ValueError("it holds more than weights and was not loaded") from error
     return held
