@@ -7,6 +7,7 @@ waits for no GPU; the gradients of each step have a group of their own (`distrib
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from cockpit.engine.device import pick_device
 from cockpit.engine.distributed_place import place
@@ -89,9 +92,14 @@ def join() -> World:
     """Meet the others that torchrun started, once; alone, nothing happens. Raises PeerLostError."""
     global _here
     if place().size > 1 and not dist.is_initialized():
+        here = World(*place())
         with peers():
-            dist.init_process_group("gloo", timeout=FOREVER)
-        _here = World(*place())
+            store, _, _ = next(rendezvous("env://", timeout=FOREVER))
+            # torchrun keeps one store through its restarts, and with it the addresses of those that died.
+            life = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} of {here.size}"
+            own = PrefixStore(life, store)
+            dist.init_process_group("gloo", store=own, rank=here.rank, world_size=here.size, timeout=FOREVER)
+        _here = here
     return _here
 
 
