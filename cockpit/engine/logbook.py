@@ -19,7 +19,7 @@ from cockpit.judge import Judge
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History, RunReader
-from cockpit.runs.log import LineWriter, complain
+from cockpit.runs.log import LineWriter, complain, flush
 from cockpit.runs.tables import HEAD, LAYERS, STEPS, Rows, TableWriter, orderly, read_table, rows_until, write_table
 
 E = TypeVar("E", bound=ev.Event)
@@ -37,6 +37,9 @@ class Logbook:
         self.run = run
         self._judging = 0.0
         """Seconds that the last look of the flags took."""
+        self._synced = -math.inf
+        self._begun_safely = False
+        """What was there before the host is on the disk as well."""
         self._lines = LineWriter(run.events)
         self._tables = {name: TableWriter(run.table(name), dtype) for name, dtype in KEPT.items()}
         self._backlog = Backlog(
@@ -63,13 +66,16 @@ class Logbook:
 
     def rewind(self, step: int, checkpoint: str) -> None:
         """Go back to the checkpoint of a step: later rows go, later events no longer count."""
+        self._drop_rows_after(step)
+        self.write(ev.Resumed(step=step, checkpoint=checkpoint))
+        self._refresh()
+
+    def _drop_rows_after(self, step: int) -> None:
         self._backlog.forget_after(step)
         for name, dtype in KEPT.items():
             self._tables[name].close()
             _cut(self.run.table(name), dtype, step)
             self._tables[name] = TableWriter(self.run.table(name), dtype)
-        self.write(ev.Resumed(step=step, checkpoint=checkpoint))
-        self._refresh()
 
     def watch_with(self, flags: Iterable[Flag]) -> None:
         """Let these flags judge from here on; what was recorded before is judged silently, so that they know it."""
@@ -131,6 +137,8 @@ class Logbook:
 
     def measured(self, event: ev.Measured, layer_rows: Rows) -> None:
         """The network before its first step."""
+        if len(self.history.layers):  # a host that was killed before its first checkpoint of a step had measured it already
+            self._drop_rows_after(-1)
         self._append("layers", layer_rows)
         self.write(event)
         self._say(self._judge.start())
@@ -176,6 +184,14 @@ class Logbook:
 
     def sync(self) -> None:
         """Wait until the disk has all that was written."""
+        if not self._begun_safely:
+            self._begun_safely = True
+            run = self.run
+            for path in (run.recipe, run.launch, run.path / "metrics", run.path, run.path.parent):
+                flush(path)  # without them no checkpoint is of use
+        if time.monotonic() - self._synced < 5:
+            return  # runs of short epochs would wait for little else
+        self._synced = time.monotonic()
         with suppress(OSError):
             self._lines.flush()
             for table in self._tables.values():

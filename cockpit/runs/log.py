@@ -13,6 +13,7 @@ class LineWriter:
     """Appends lines whole; a line torn by a crash is cut off when the file is opened again."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._mend()
 
@@ -36,9 +37,9 @@ class LineWriter:
         try:
             if os.write(self._fd, data) != len(data):
                 raise OSError(errno.ENOSPC, "the disk took only part of the line")
-        except OSError:
+        except OSError as error:
             os.ftruncate(self._fd, size)
-            raise
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def flush(self) -> None:
         """Wait until the disk has every line."""
@@ -67,6 +68,16 @@ class LineReader:
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return whole.decode("utf-8", "replace").split("\n")[:-1]
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk has a file or the names in a folder, as far as its file system can say so."""
+    with suppress(OSError):  # some file systems do this to no folder
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def complain(text: str) -> None:
