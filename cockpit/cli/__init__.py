@@ -6,7 +6,7 @@ import os
 import sys
 
 from cockpit.cli import ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing
-from cockpit.cli.base import BadInputError, app, confess, words
+from cockpit.cli.base import BadInputError, app, words
 
 COMMANDS = (ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing)
 """The modules whose import adds the commands to `app`."""
@@ -28,7 +28,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode
-    sys.excepthook = confess
     os.umask(os.umask(0o077) & 0o077)  # one that takes rights from the user's own files would end every run
     with words():
         _mistyped(known, first, sys.argv[3:])

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -79,6 +78,8 @@ def words() -> Iterator[None]:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except MemoryError as error:
         fail(f"this machine has not enough memory: {error}")
+    except Exception:  # a fault of ours, as Python tells of it, but printable: what an error says may come from a file
+        fail(traceback.format_exc(), code=1)
 
 
 def guarded(work: Callable[[], T]) -> T:
@@ -103,8 +104,12 @@ def fail(sentences: str, code: int = 2) -> None:
 
 def say(line: str = "", stream: TextIO | None = None) -> None:
     """Print one line. What came from files or user code must not drive the terminal, so only printable characters pass."""
-    shown = printable(line[:LONGEST]) + ("…" if len(line) > LONGEST else "")
-    _write(shown, stream or sys.stdout)
+    _write(shown(line), stream or sys.stdout)
+
+
+def shown(text: str) -> str:
+    """A text as a terminal may get it: on one line, printable, and not without end."""
+    return printable(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
 
 
 def show_json(value: Any) -> None:
@@ -127,13 +132,6 @@ def _write(text: str, stream: TextIO) -> None:
         if isinstance(error, BrokenPipeError):  # the reader left, as `head` does; that is no fault
             sys.exit(0)
         raise BadInputError(f"the output cannot be written: {error.strerror}") from error
-
-
-def confess(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """As Python tells of a fault of ours, printable: what an error says may come from a file."""
-    for part in traceback.format_exception(kind, error, trace):
-        for line in part.splitlines():
-            say(line, sys.stderr)
 
 
 def silence(stream: TextIO) -> None:

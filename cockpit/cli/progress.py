@@ -4,8 +4,7 @@ import math
 import sys
 from typing import Any
 
-from cockpit.cli.base import silence
-from cockpit.datasets.words import printable
+from cockpit.cli.base import shown, silence
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.history import RunReader
@@ -26,9 +25,9 @@ class Progress:
         """Print a line above the bar; with --json, on standard error. A reader that left, or a full disk, is no fault."""
         try:
             if self._bar:
-                self._bar.console.print(printable(text), markup=False, emoji=False, highlight=False)
+                self._bar.console.print(shown(text), markup=False, emoji=False, highlight=False)
             else:
-                print(printable(text), file=self._stream, flush=True)
+                print(shown(text), file=self._stream, flush=True)
         except OSError:
             silence(self._stream)
 
