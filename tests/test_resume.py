@@ -157,3 +157,12 @@ def test_what_a_full_disk_refuses_waits_in_memory(runs, monkeypatch, capfd):
     (said,) = [note.text for note in history.notes if "took no records" in note.text]
     assert said.endswith("they waited in memory, none is lost")
     assert capfd.readouterr().err.count("takes no records (No space left on device)") == 1
+
+
+def test_best_weights_that_were_damaged_do_not_fail_a_run_that_is_over(runs):
+    flight = flight_of(runs, "train.epochs=3", "tricks.early_stopping={patience: 50}")
+    flight = at_steps(flight, {18: lambda flight: flip(flight.run.checkpoint("best"))})
+    flight.fly()
+    history = read_history(flight.run)
+    assert (flight.end.state, flight.end.kept) == ("finished", "last")
+    assert any("the last weights stay in its place" in note.text for note in history.notes)

@@ -144,10 +144,17 @@ class Flight:
 
     @staticmethod
     def _close(end: "End", job: "Training", keeper: Any) -> ev.Ended:
+        from cockpit.engine.checkpoints import CheckpointError
+
         with job.settled():
             keeper.save_end(job, "end" if end.state == "finished" else "stop")
         if job.keep_best and job.best:
-            keeper.restore_best(job)
+            try:
+                keeper.restore_best(job)
+            except CheckpointError as error:
+                job.best = None
+                text = f"{error}; the last weights stay in its place"
+                keeper.logbook.write(ev.Noted(step=job.step, level="warning", text=text))
         return ev.Ended(state=end.state, reason=end.reason)
 
 

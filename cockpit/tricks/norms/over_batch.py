@@ -78,7 +78,7 @@ class SplitBatchNorm(Norm):
     "sync_batch",
     tags=("batch",),
     when="A recipe from training on several processes is to be kept as it is.",
-    beware="Here one process trains, so it does what batch does.",
+    beware="Of one process it does what batch does. Among several, batch does what it does: see docs/architecture.md.",
     source="PyTorch, torch.nn.SyncBatchNorm",
 )
 class SyncBatchNorm(Norm):
