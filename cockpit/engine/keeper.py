@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from cockpit.engine import checkpoints
 from cockpit.engine.logbook import Logbook
@@ -36,11 +36,15 @@ class Keeper:
         self._unwritten: set[str] = set()
         self._full = 0
         """Checkpoints in a row for which the disk had no room."""
+        self._best: dict[str, Any] = {}
+        """The best weights so far, where the disk did not take them: they wait in memory until it takes a checkpoint again."""
 
     def save_last(self, job: Training, reason: str) -> bool:
         """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill. Whether it was written."""
         self._saved = time.monotonic()
         self.logbook.sync()  # a power cut may not leave a checkpoint of steps that the record does not know
+        if self._best and self._save("best", self._best, self._best["step"], "best"):
+            self._best = {}
         saved = self._save("last", job.state_dict(), job.step, reason)
         if saved and reason == "epoch" and self.logbook.well:
             self._keep_healthy(job.step)
@@ -122,13 +126,15 @@ class Keeper:
         before = self.logbook.run.checkpoint("before")
         if checkpoints.step_of(before) > job.step:
             before.unlink()
-        if job.best and not 0 <= checkpoints.step_of(best) <= job.step:
+        self._best = {} if self._best.get("step", 0) > job.step else self._best
+        if job.best and not self._best and not 0 <= checkpoints.step_of(best) <= job.step:
             job.best = None  # the next evaluation is the best of those whose weights are kept
 
     def save_best(self, job: Training, scored: nn.Module) -> None:
         """The weights that were scored, an average if a trick keeps one, and the raw ones where they differ."""
         state = {"step": job.step, "model": scored.state_dict()}
-        self._save("best", state, job.step, "best")
+        saved = self._save("best", state, job.step, "best")
+        self._best = {} if saved else {**state, "model": {key: _kept(value) for key, value in scored.state_dict().items()}}
 
     def save_epoch(self, job: Training, scored: nn.Module) -> None:
         """The weights that were scored at the end of this epoch, as many epochs back as the recipe asks for."""
@@ -139,7 +145,8 @@ class Keeper:
 
     def restore_best(self, job: Training) -> None:
         """Put the best weights into the network."""
-        job.model.load_state_dict(checkpoints.load(self.logbook.run.checkpoint("best"))["model"])
+        kept = self._best or checkpoints.load(self.logbook.run.checkpoint("best"))
+        job.model.load_state_dict(kept["model"])
 
     def _save(self, which: str, state: dict[str, Any], step: int, reason: str) -> bool:
         path = self.logbook.run.checkpoint(which)
@@ -161,3 +168,8 @@ class Keeper:
             self._unwritten.add(which)
             complain(text)
             self.logbook.write(ev.Noted(step=step, level="warning", text=text))
+
+
+def _kept(value: Any) -> Any:
+    """A copy that the training does not change."""
+    return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value
