@@ -1,5 +1,6 @@
 """A sample of benchmarks/faults.py: a few of each fault; the campaign itself is run by hand."""
 
+import errno
 import os
 import random
 import subprocess
@@ -17,6 +18,7 @@ from faulting import damage, disk, kills, mail, recipes, report
 from faulting.alike import differences
 from faulting.hosts import fork, warm
 
+from cockpit.engine import checkpoints
 from cockpit.engine.logbook import Logbook
 from cockpit.host.flight import Flight
 from cockpit.launch import new_run
@@ -101,6 +103,22 @@ def test_what_was_measured_before_a_kill_is_not_there_twice(runs: Path) -> None:
     history = read_history(run)
     assert history.layers.dtype == LAYERS and (history.layers["step"] == 0).sum() == whole > 0
     assert history.steps["step"].tolist() == list(range(1, 13))
+
+
+def test_best_weights_that_a_full_disk_refused_are_written_once_there_is_room(runs: Path, fly, monkeypatch) -> None:
+    whole, save, refusals = fly(TINY, "train.epochs=1"), checkpoints.save, [2]
+
+    def full(path: Path, *rest: object) -> None:
+        if path.stem in ("best", "last") and refusals[0]:
+            refusals[0] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, *rest)
+
+    monkeypatch.setattr(checkpoints, "save", full)
+    ours = fly(TINY, "train.epochs=1")
+    assert differences(ours.run, whole.run) == [] and not refusals[0]
+    history = read_history(ours.run)
+    assert "checkpoint best was not written: No space left on device" in [note.text for note in history.notes]
 
 
 def test_a_page_tells_what_was_tried_and_what_did_not_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
