@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 pytest.importorskip("pty", reason="hosts are forked and killed as Unix has it")
 
-from faulting import damage, disk, kills, mail, recipes, report
+from faulting import damage, disk, hangups, kills, mail, recipes, report
 from faulting.alike import differences
 from faulting.hosts import fork, warm
 
@@ -57,6 +57,11 @@ class TestSamples:
         assert (
             found.failures == [] and found.counts["answered: refused"] and found.counts["refused by the run that is compared"]
         )
+
+    def test_hangups(self, runs: Path) -> None:
+        runs.mkdir()
+        found = hangups.hangups(2, random.Random(6), runs)
+        assert found.failures == [] and found.counts["attached again"] == 1
 
     def test_disks(self, runs: Path) -> None:
         runs.mkdir()
