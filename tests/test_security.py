@@ -14,6 +14,8 @@ from security_gallery import EVIL, TEXTS, hostile_run, leaks
 from cockpit.ui.notices import sequence
 from cockpit.ui.widgets.safe import DRIVES, harmless
 
+WORST = {"all": EVIL, "long": TEXTS["long"], "broken": TEXTS["broken"], "lines": TEXTS["other lines"]}
+
 
 def clean(words: str) -> bool:
     """Whether a text can be printed: every character is, and it comes to an end."""
@@ -32,12 +34,12 @@ def harmless_end(*words: str) -> None:
     assert "Traceback" not in done.err and done.code in (0, 1, 2)
 
 
-@pytest.mark.parametrize("which", TEXTS)
+@pytest.mark.parametrize("which", WORST)
 def test_no_command_over_a_hostile_run_drives_the_terminal(runs: Path, which: str) -> None:
-    run = hostile_run(runs, said=TEXTS[which])
+    run = hostile_run(runs, said=WORST[which])
     other = ui_canned.write_run(runs, name="plain").path
     other = other.rename(other.with_name(other.name.replace("7f3a", "1234")))
-    path, text = str(run.path), typed(TEXTS[which])
+    path, text = str(run.path), typed(WORST[which])
     for words in (
         ("runs",), ("show", path), ("show", path, "--plot"), ("replay", path), ("test", path), ("examine", path),
         ("fork", path, "--at", "best"), ("ensemble", path, str(other)), ("soup", path, str(other)), ("preview", path),
@@ -48,16 +50,16 @@ def test_no_command_over_a_hostile_run_drives_the_terminal(runs: Path, which: st
     for words in (("runs", "--json"), ("show", path, "--json"), ("replay", path, "--json")):
         done = cockpit(*words)
         assert (done.code, done.err) == (0, "") and done.out.isascii() and "\x7f" not in done.out and "\x1b" not in done.out
-    assert TEXTS[which] in json.loads(cockpit("show", path, "--json").out)["notes"], "all of it, for whom it is data"
+    assert WORST[which] in json.loads(cockpit("show", path, "--json").out)["notes"], "all of it, for whom it is data"
 
 
 NET = "import torch\nfrom torch import nn\ndef build(in_channels, num_classes, image_size):\n    raise RuntimeError({})\n"
 
 
-@pytest.mark.parametrize("which", TEXTS)
+@pytest.mark.parametrize("which", WORST)
 def test_no_recipe_and_no_error_of_a_network_drives_the_terminal(tmp_path: Path, which: str) -> None:
-    text, net, recipe = typed(TEXTS[which]), tmp_path / "net.py", str(tmp_path / "tiny.yaml")
-    net.write_text(NET.format(ascii(TEXTS[which])), encoding="utf-8")
+    text, net, recipe = typed(WORST[which]), tmp_path / "net.py", str(tmp_path / "tiny.yaml")
+    net.write_text(NET.format(ascii(WORST[which])), encoding="utf-8")
     Path(recipe).write_text(TINY)
     said, keys, raw = json.dumps(text), tmp_path / "keys.yaml", tmp_path / "raw.yaml"
     keys.write_text(TINY + f"{said}: 1\n", encoding="utf-8")
@@ -95,7 +97,7 @@ def test_a_fault_of_ours_is_told_in_printable_words(monkeypatch: pytest.MonkeyPa
     def fails(*_: object) -> None:
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr("cockpit.cli.catalogue.find", fails)
+    monkeypatch.setattr("cockpit.catalog.find", fails)
     done = cockpit("explain", "mixup")
     assert (done.code, done.out) == (1, "") and clean(done.err)
     assert "Traceback" in done.err and "RuntimeError" in done.err and "test_security.py" in done.err

@@ -161,7 +161,11 @@ def spoil(run, which: str, canary: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_hang() -> Iterator[None]:
     """Whatever waits for a FIFO or reads without end is ended."""
-    held = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def end(*_: object) -> None:
+        raise TimeoutError("it hangs")
+
+    held = signal.signal(signal.SIGALRM, end)
     signal.alarm(PATIENCE)
     yield
     signal.alarm(0)
