@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import TINY
 
@@ -24,7 +25,7 @@ from cockpit.host.flight import Flight
 from cockpit.launch import new_run
 from cockpit.recipe import loads
 from cockpit.runs.history import read_history
-from cockpit.runs.tables import LAYERS
+from cockpit.runs.tables import LAYERS, STEPS, blank, orderly
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,17 @@ def test_best_weights_that_a_full_disk_refused_are_written_once_there_is_room(ru
     assert differences(ours.run, whole.run) == [] and not refusals[0]
     history = read_history(ours.run)
     assert "checkpoint best was not written: No space left on device" in [note.text for note in history.notes]
+
+
+@pytest.mark.parametrize("wrong", [0, 5, 8, 9, 12, 27, 2**62])
+def test_a_wrong_step_costs_its_own_row(wrong: int) -> None:
+    """By the numbers alone: a step that is as good as the one before it, or after it, is nobody's to doubt."""
+    rows = blank(20, STEPS)
+    rows["step"] = np.arange(1, 21)
+    rows["loss"] = np.arange(1, 21)
+    rows["step"][10] = wrong
+    kept = orderly(rows)["loss"].tolist()
+    assert [number for number in range(1, 21) if number not in kept] in ([11], [])
 
 
 def test_a_page_tells_what_was_tried_and_what_did_not_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ def put(box: Path, letter: Mail) -> None:
     path = box / name
     match content:
         case b"folder":
-            path.mkdir()
-            (path / "inside").write_text("mine")
+            (box / ".part").mkdir()  # whole at once: the host takes what it sees
+            (box / ".part" / "inside").write_text("mine")
+            (box / ".part").rename(path)
         case b"fifo":
             os.mkfifo(path)
         case b"link":

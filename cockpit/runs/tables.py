@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cockpit.runs.private import opener
+
 Rows = NDArray[np.void]
 
 STEPS = np.dtype(
@@ -85,9 +87,10 @@ def orderly(rows: Rows) -> Rows:
     falls = np.flatnonzero(steps[1:] < steps[:-1])
     if not len(falls):
         return rows
-    keep = np.ones(len(rows), bool)
+    keep, level = np.ones(len(rows), bool), "layer" in (rows.dtype.names or ())  # several rows of one step
     for at in falls[:1000]:  # one step is damaged: the one that would fit without the other is not it
-        keep[at if at + 1 < len(rows) and (at == 0 or steps[at + 1] >= steps[at - 1]) else at + 1] = False
+        fits = at == 0 or steps[at + 1] > steps[at - 1] or (level and steps[at + 1] == steps[at - 1])
+        keep[at if fits else at + 1] = False
     left = rows[keep]
     steps = np.asarray(left)["step"]
     falls = np.flatnonzero(steps[1:] < steps[:-1])
@@ -113,7 +116,7 @@ class TableWriter:
             os.replace(path, path.with_suffix(".damaged"))
         elif stored not in (None, dtype):
             write_table(path, read_table(path, dtype))
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (lives as long as the run)
+        self._file = open(path, "ab", buffering=0, opener=opener)  # noqa: SIM115  (lives as long as the run)
         self._mend()
 
     def _mend(self) -> None:
