@@ -72,7 +72,7 @@ def theirs(fly) -> RunDir:
 @as_root
 @pytest.mark.parametrize(
     "words",
-    [("pause",), ("continue",), ("test",), ("fork", "--at", "last"), ("fork", "--at", "best")],
+    [("pause",), ("continue",), ("stop",), ("resume",), ("test",), ("fork", "--at", "last"), ("fork", "--at", "best")],
 )
 def test_anothers_run_is_not_obeyed_and_gets_no_orders(theirs: RunDir, words: tuple[str, ...]) -> None:
     said = refused(words[0], theirs.id, *words[1:])

@@ -18,6 +18,7 @@ def feed(run: RunArg = None, runs: RunsOpt = None, read_only: ReadOnlyOpt = Fals
     if sys.stdout.isatty():
         raise BadInputError("this speaks to a cockpit, not to a terminal; on your machine say `cockpit attach ssh://HOST/RUN`")
     from cockpit.remote.feed import Feed, refuse
+    from cockpit.runs.owner import stranger
 
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed must not get between the frames
@@ -32,6 +33,6 @@ def feed(run: RunArg = None, runs: RunsOpt = None, read_only: ReadOnlyOpt = Fals
         refuse(write, str(error))
         raise
     try:
-        Feed(found, write, read_only=read_only).serve(lambda most: os.read(0, most))
+        Feed(found, write, read_only=read_only or bool(stranger(found))).serve(lambda most: os.read(0, most))
     except OSError:  # nobody listens any more
         os._exit(0)

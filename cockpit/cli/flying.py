@@ -25,6 +25,7 @@ from cockpit.cli.base import (
 from cockpit.cli.pausing import Pauses  # it adds `pause` and `continue`, too
 from cockpit.cli.queueing import OptionsOpt, QueueOpt, SlurmOpt, wish
 from cockpit.runs.directory import RunDir, find, runs_root
+from cockpit.runs.owner import own
 
 AutoOpt = Annotated[
     bool,
@@ -147,7 +148,7 @@ def stop(
     from cockpit.runs.state import LIVE
     from cockpit.runs.summary import summarise
 
-    found = find(runs_root(runs), run)
+    found = own(find(runs_root(runs), run), "stop")
     reader = RunReader(found)
     reader.poll()
     if not cancelled(reader, wait):
@@ -188,7 +189,7 @@ def resume(
     from cockpit.runs.launch_facts import processes, say_auto_remedy, say_facts
     from cockpit.runs.state import LIVE
 
-    found = find(runs_root(runs), run)
+    found = own(find(runs_root(runs), run), "resume")
     reader = RunReader(found)
     reader.poll()
     together = processes(found)

@@ -19,6 +19,7 @@ from cockpit.recipe import dump, load
 from cockpit.runs.directory import RunDir, RunError, list_runs
 from cockpit.runs.history import RunReader
 from cockpit.runs.launch_facts import launch_facts, say_facts
+from cockpit.runs.owner import own
 
 AGAIN = ("new", "running", "starting", "lost", "interrupted", "failed")
 """States from which a run goes on, where torchrun starts its processes again."""
@@ -63,6 +64,7 @@ def begun(root: Path, recipe: str, edits: Sequence[str]) -> RunDir | None:
     except RunError:
         return None
     for run in found[:1]:
+        own(run, "resume")
         reader = RunReader(run)
         reader.poll()
         if reader.state in AGAIN and run.recipe.read_text(encoding="utf-8") == dump(load(recipe, edits)):

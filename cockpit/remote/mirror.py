@@ -18,6 +18,7 @@ from cockpit.remote.files import GROWING, WHOLE, unshuffled
 from cockpit.remote.held import Held
 from cockpit.remote.wire import Frame, WireError
 from cockpit.runs.directory import RunDir
+from cockpit.runs.private import opener
 from cockpit.runs.state import State
 
 OLD = 30 * 86400.0
@@ -97,7 +98,7 @@ class Mirror:
         if said["at"] != held.size or held.size + len(data) > GROWING[name]:
             raise ValueError("not what follows")
         before = self._length(name)
-        with open(path, "ab") as file:
+        with open(path, "ab", opener=opener) as file:
             file.truncate(before)  # what a full disk left of the last one
             file.write(data)
         held.add(data)

@@ -12,6 +12,9 @@ from cockpit.runs.log import LineReader
 from cockpit.runs.state import State, state_of
 from cockpit.runs.tables import LAYERS, MACHINE, STEPS, Rows, orderly, read_table
 
+MOST_RECIPE = 2**20
+"""Bytes that are read of a recipe."""
+
 
 @dataclass
 class History:
@@ -168,7 +171,8 @@ def read_history(run: RunDir) -> History:
     reader = RunReader(run)
     reader.poll()
     try:
-        reader.history.recipe = yaml.safe_load(run.recipe.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError):
+        with open(run.recipe, "rb") as file:
+            reader.history.recipe = yaml.safe_load(file.read(MOST_RECIPE).decode()) or {}
+    except Exception:  # whatever PyYAML raises over what was never a recipe, such as a thousand brackets
         reader.history.recipe = {}  # the rules that ask it then offer fewer remedies
     return reader.history

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from cockpit.runs.archive import inspect
 from cockpit.runs.directory import RunDir, RunError
 
 NAMED = ("last", "best", "healthy")
@@ -39,9 +40,8 @@ def step_of(path: Path) -> int:
     RunError where it is damaged; FileNotFoundError or PermissionError where it cannot be opened.
     """
     try:
+        inspect(path)
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip():
-                raise ValueError("not the bytes that were written")
             (outline,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(outline) as file:
                 return int(_Outline(file).load()["step"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cockpit.runs.directory import RunDir
 from cockpit.runs.launch_facts import processes
+from cockpit.runs.private import opener
 
 
 def spawn(run: RunDir, *, resume: bool = False) -> int:
@@ -19,7 +20,7 @@ def spawn(run: RunDir, *, resume: bool = False) -> int:
     else:
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         arguments = [sys.executable, "-m", *torchrun, "-m", "cockpit.host.crew", str(run.path), *how]
-    with open(run.log, "ab") as log:
+    with open(run.log, "ab", opener=opener) as log:
         process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cockpit.runs.directory import RunDir
+from cockpit.runs.private import write_text
 
 SILENCE = 5.0
 """Seconds without a word after which it is said."""
@@ -65,7 +66,7 @@ def link_file(run: RunDir) -> Path:
 def say_link(run: RunDir, link: Link) -> None:
     """Write it, whole. OSError where it cannot be written."""
     part = run.path / ".link.part"
-    part.write_text(json.dumps(asdict(link)), encoding="utf-8")
+    write_text(part, json.dumps(asdict(link)))
     os.replace(part, link_file(run))
 
 

@@ -3,10 +3,13 @@
 import errno
 import json
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from cockpit.runs.notices import one_line
 
 
 class LineWriter:
@@ -50,6 +53,15 @@ class LineWriter:
         os.close(self._fd)
 
 
+def _plain(path: str, flags: int) -> int:
+    """Open a file, and nothing that reading would wait for or never come to an end of: another may have put it there."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "no plain file")
+    return handle
+
+
 class LineReader:
     """Follows a file of lines: each `read` returns the whole lines that came since the last; none where it cannot be read."""
 
@@ -60,7 +72,7 @@ class LineReader:
     def read(self) -> list[str]:
         """New whole lines; a torn last line waits until it is whole."""
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=_plain) as file:
                 file.seek(self._offset)
                 data = file.read()
         except OSError:
@@ -83,7 +95,7 @@ def flush(path: Path) -> None:
 def complain(text: str) -> None:
     """Say something on the standard error, which may be a file on a disk that is full."""
     with suppress(OSError, ValueError):
-        print(f"cockpit: {text}", file=sys.stderr, flush=True)
+        print(one_line(f"cockpit: {text}"), file=sys.stderr, flush=True)
 
 
 def append_json(path: Path, record: dict[str, Any]) -> None:

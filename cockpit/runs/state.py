@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from cockpit.runs.directory import RunDir
+from cockpit.runs.private import write_text
 
 State = Literal["new", "starting", "running", "paused", "finished", "stopped", "interrupted", "failed", "lost"]
 LIVE: tuple[State, ...] = ("new", "starting", "running", "paused")
@@ -65,7 +66,7 @@ def beat(path: Path, state: State, step: int) -> None:
     pid = os.getpid()
     record = Heartbeat(pid, birth(pid), socket.gethostname(), machine(), time.time(), state, step)
     part = path.with_name(".heartbeat.part")
-    part.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    write_text(part, json.dumps(asdict(record)))
     os.replace(part, path)
 
 

@@ -24,6 +24,7 @@ from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.recorder import Left, Recorder
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunError, create, runs_root
+from cockpit.runs.log import complain
 from cockpit.runs.tables import LAYERS, Rows, blank
 from cockpit.watch.answers import answers_of
 from cockpit.watch.clean import Clean
@@ -210,7 +211,7 @@ class Watched:
         self._open = False
         if self._desk.look():
             words = "is gone: nothing of this run is recorded any more, and the loop goes on"
-            print(f"cockpit: the run directory {self.dir.path} {words}", file=sys.stderr, flush=True)
+            complain(f"the run directory {self.dir.path} {words}")
         with suppress(OSError):
             self._desk.close()
 
@@ -372,7 +373,7 @@ class Watched:
     def _note(self, text: str, level: str = "info") -> None:
         self._log.write(ev.Noted(step=self._hooks.row, text=text, level=level))
         if level != "info":
-            print(f"cockpit: {text}", file=sys.stderr, flush=True)
+            complain(text)
 
 
 def _tensor(value: Any) -> Tensor | None:
