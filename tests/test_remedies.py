@@ -274,7 +274,7 @@ def test_healthy_after_a_rollback_is_what_the_record_says(runs):
     flight.fly()
     assert flight.step == 6 and not flight.run.checkpoint("healthy_before").exists()
     assert checkpoints.step_of(flight.run.checkpoint("healthy")) == 6
-    assert place_of(flight.run, "healthy").step == 6
+    assert place_of(flight.run, "healthy", flight.run.checkpoint("healthy")).step == 6
 
 
 def test_before_the_flags_look_only_the_fresh_network_is_healthy(runs):
