@@ -1,13 +1,20 @@
 """Commands that open the application."""
 
+import os
+import signal
+import threading
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cockpit.cli.base import BadInputError, CodeOpt, RunsOpt, SetOpt, app
 from cockpit.cli.feeding import ReadOnlyOpt
 from cockpit.runs.directory import RunDir, find, runs_root
+
+if TYPE_CHECKING:
+    from cockpit.host.host import Host
 
 InProcess = Annotated[bool, typer.Option("--in-process", help="Train in a thread of the application: quitting stops the run.")]
 AttachArg = Annotated[
@@ -37,7 +44,7 @@ def open_app(
         raise BadInputError("--set changes a recipe: name one, as in `cockpit first_flight --set optimizer.lr=0.1`")
     from cockpit.ui.app import CockpitApp
 
-    fly = _in_process if in_process else None
+    fly = _Inside() if in_process else None
     CockpitApp(runs=runs_root(runs), recipe=recipe, edits=edits or (), starter=fly, allow_code=allow_code).run()
 
 
@@ -70,15 +77,27 @@ def _attach_there(address: str, runs: Path | None, read_only: bool, command: str
         line.close()
 
 
-def _in_process(run: RunDir) -> None:
-    """The very same host, in a thread of the application."""
-    import threading
+class _Inside:
+    """Begins the very same hosts in threads of the application. A hang-up ends all, but not before there is a checkpoint."""
 
-    from cockpit.host.host import Host
+    def __init__(self) -> None:
+        self._flown: list[tuple[Host, threading.Thread]] = []
+        for name in ("SIGHUP", "SIGTERM"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._hung_up)
 
-    log = open(run.log, "a", encoding="utf-8")  # noqa: SIM115  (lives as long as the run)
+    def __call__(self, run: RunDir) -> None:
+        from cockpit.host.host import Host
 
-    def say(text: str) -> None:
-        print(text, file=log, flush=True)
+        log = open(run.log, "a", encoding="utf-8")  # noqa: SIM115  (lives as long as the run)
+        host = Host(run, say=lambda text: print(text, file=log, flush=True))
+        thread = threading.Thread(target=host.run, name="host", daemon=True)
+        thread.start()
+        self._flown.append((host, thread))
 
-    threading.Thread(target=Host(run, say=say).run, name="host", daemon=True).start()
+    def _hung_up(self, number: int, _: FrameType | None) -> None:
+        for host, _thread in self._flown:
+            host.stop("interrupted")
+        for _host, thread in self._flown:
+            thread.join()
+        os._exit(128 + number)  # there may be no terminal left to put in order

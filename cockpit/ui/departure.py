@@ -32,7 +32,7 @@ def depart(app: CockpitApp) -> None:
             back = clean(link.address) if link else run.id
             _leave(app, f"Run {run.id} ({clean(run.name)}) goes on; `cockpit attach {back}` shows it.")
 
-    app.push_screen(questions.leave(in_process=app.starter is not None), answered)
+    app.push_screen(questions.leave(app.starter is not None, app.read_only), answered)
 
 
 def _leave(app: CockpitApp, said: str) -> None:

@@ -13,7 +13,7 @@ YES = {
 """What is said yes to, where it is more than a change."""
 
 
-def leave(in_process: bool) -> Ask:
+def leave(in_process: bool, read_only: bool = False) -> Ask:
     """Quitting while a run lives."""
     stop = Answer("s", "stop with a checkpoint, then quit", "stop")
     if in_process:
@@ -22,7 +22,8 @@ def leave(in_process: bool) -> Ask:
         )
         return Ask("The run is alive", text, (stop, CANCEL), wary=True, id="leave")
     text = "The run belongs to a process of its own and goes on without this screen. `cockpit attach` shows it again."
-    return Ask("The run is alive", text, (Answer("d", "detach: the run goes on", "detach"), stop, CANCEL), id="leave")
+    ways = (Answer("d", "detach: the run goes on", "detach"), *(() if read_only else (stop,)), CANCEL)
+    return Ask("The run is alive", text, ways, id="leave")
 
 
 def stop(watched: bool) -> Ask:
