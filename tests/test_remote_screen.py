@@ -84,7 +84,7 @@ async def test_what_takes_the_runs_own_machine_is_sent_there(run, runs, monkeypa
 async def test_a_screen_that_only_looks_sends_nothing(run, runs):
     app = opened(runs, run=run, read_only=True)
     async with on_screen(app, (160, 48)) as pilot:
-        for keys in (["space"], ["c"], ["s", "s"], ["v"], ["q", "s"]):
+        for keys in (["space"], ["c"], ["s", "s"], ["v"]):
             app.clear_notifications()
             await pilot.press(*keys)
             await until(pilot, lambda: "only looks (--read-only)" in told(app))
@@ -92,4 +92,8 @@ async def test_a_screen_that_only_looks_sends_nothing(run, runs):
         await highlight(pilot, "tricks.mixup")
         await pilot.press("t", "space")
         await until(pilot, lambda: "only looks (--read-only)" in told(app))
+        await pilot.press("q")
+        await until(pilot, lambda: app.screen.id == "leave")
+        await pilot.press("s")
+        assert app.screen.id == "leave", "stopping is not among the answers"
     assert orders(run) == []
