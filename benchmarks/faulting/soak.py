@@ -15,8 +15,8 @@ from faulting.hangups import Terminal
 from faulting.hosts import fork, warm
 from faulting.report import Outcome
 
-BATCH = 64
-IMAGES = 1214
+BATCH = 4
+IMAGES = 1280
 """Training images of the digits."""
 RECIPE = f"""
 about: a long life
@@ -45,7 +45,8 @@ def soak(count: int, _: random.Random, root: Path) -> Outcome:
     screen = Terminal("attach", str(run.path))
     samples = []
     began = time.monotonic()
-    while host.watch(time.monotonic() - host.begun):
+    while host.watch(time.monotonic() - host.begun + 0.1):
+        host.trace.clear()
         screen.read(EVERY, lambda: False)
         screen.seen = b""
         sample = _sample(run, host.pid, screen.pid)
@@ -67,6 +68,8 @@ def _sample(run: RunDir, host: int, screen: int) -> tuple[float, ...] | None:
     try:
         memory = [psutil.Process(pid).memory_full_info() for pid in (host, screen)]
     except psutil.Error:
+        return None
+    if not all(seen.rss for seen in memory):  # one has just ended
         return None
     size = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file() and not path.name.endswith(".part"))
     return (reader.history.step, *(kind for seen in memory for kind in (seen.uss, seen.rss)), size)
