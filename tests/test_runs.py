@@ -167,6 +167,20 @@ def test_a_disk_that_takes_only_a_part_keeps_what_was_whole(tmp_path):
     table.close()
 
 
+@pytest.mark.parametrize("whole", ["", "recipe.yaml"])
+def test_a_disk_that_takes_no_run_is_left_without_half_of_one(tmp_path, whole):
+    """It ends in the middle of the recipe, or of what comes after it."""
+    long = "x" * 20_000
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot write a run directory under .*: File too large"):
+            create(tmp_path, "big", "a recipe" if whole else long, {"command": long})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == [] == list_runs(tmp_path)
+
+
 def test_a_resume_forgets_what_came_after_its_checkpoint():
     history = History()
     for step in (10, 20, 30):

@@ -4,9 +4,10 @@ import json
 import os
 import re
 import secrets
+import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,20 +98,31 @@ def runs_root(given: Path | None = None) -> Path:
 
 
 def create(root: Path, name: str, recipe_text: str, launch: Mapping[str, Any]) -> RunDir:
-    """Make a run directory, private to its user, with the resolved recipe in it."""
+    """Make a run directory, private to its user, with the resolved recipe in it. RunError, and none is left, if it fails."""
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "run"
     stamp = time.strftime("%Y-%m-%d_%H%M%S")
     try:
         _no_file(root)
         _make_root(root)
         run = _unique(root.absolute(), f"{stamp}_{slug[:60]}")
-        for folder in (run.path / "metrics", run.path / "checkpoints", run.mailbox):
-            private.make_folder(folder)
-        private.write_text(run.recipe, recipe_text)
-        private.write_text(run.launch, json.dumps(launch, indent=1))
+        with whole(run):
+            for folder in (run.path / "metrics", run.path / "checkpoints", run.mailbox):
+                private.make_folder(folder)
+            private.write_text(run.recipe, recipe_text)
+            private.write_text(run.launch, json.dumps(launch, indent=1))
     except OSError as error:
         raise RunError(f"cannot write a run directory under {root}: {error.strerror}") from error
     return run
+
+
+@contextmanager
+def whole(run: RunDir) -> Iterator[None]:
+    """Take a new run directory away again where what is to be done in it fails: half of one would be listed as a run."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _unique(root: Path, stem: str) -> RunDir:
@@ -121,8 +133,9 @@ def _unique(root: Path, stem: str) -> RunDir:
         drawn += 1
         with suppress(FileExistsError):
             private.make_folder(run.path)
-            if not any(RunDir(path).id == run.id and path != run.path for path in root.iterdir()):
-                return run
+            with whole(run):
+                if not any(RunDir(path).id == run.id and path != run.path for path in root.iterdir()):
+                    return run
             run.path.rmdir()
 
 
