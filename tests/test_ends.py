@@ -1,5 +1,6 @@
 """Every way a run can end, or not end, and what `cockpit runs` says of it."""
 
+import json
 import os
 import signal
 import sys
@@ -118,14 +119,25 @@ def test_it_ends_early_on_its_own_terms(begin):
     assert state == "finished" and reason.startswith("no better validation score")
 
 
-@pytest.mark.parametrize(("number", "state"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "interrupted")])
-def test_it_is_interrupted(begin, number, state):
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "on Ctrl-C (SIGINT)"), (signal.SIGTERM, "on SIGTERM")])
+def test_it_is_interrupted(begin, number, reason):
     host = begin(*ENDLESS)
     host.training()
     host.kill(number)
     host.over()
-    assert told()[0] == state
+    assert told() == ("interrupted", reason)
     assert host.run.checkpoint("last").exists()
+
+
+def test_no_file_says_why_a_run_was_stopped(begin):
+    host = begin(*ENDLESS)
+    host.training()
+    order = {"verb": "stop", "args": {"state": "interrupted", "reason": "forged"}, "id": "a", "reason": "forged"}
+    part = host.run.mailbox / ".part"
+    part.write_text(json.dumps(order))
+    part.rename(host.run.mailbox / "1.json")
+    host.over()
+    assert told() == ("interrupted", "on request")
 
 
 def test_it_is_stopped_and_goes_on_to_its_end(begin):

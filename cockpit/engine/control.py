@@ -152,7 +152,7 @@ class Control:
                 crew.keeper.save_last(crew.job, "asked")
                 return Answer()
             case "stop":
-                return _stop(command.args.get("state", "stopped"))
+                return _stop(command)
             case "edit":
                 return _edit(command.args.get("path", ""), command.args.get("value", ""), crew)
             case "snooze":
@@ -256,10 +256,11 @@ class Control:
         return Answer(detail=run.id, end=End("stopped", f"remedy: {act.remedy.label}, goes on as run {run.id}"))
 
 
-def _stop(state: str) -> Answer:
+def _stop(command: Command) -> Answer:
+    state = command.args.get("state", "stopped")
     if state not in ("stopped", "interrupted"):
         return Answer(False, f"state: expected stopped or interrupted, got {state[:20]!r}")
-    return Answer(end=End(state, "on request"))
+    return Answer(end=End(state, command.reason or "on request"))
 
 
 def _say_stopped(act: Act, by: str, crew: Crew) -> None:

@@ -99,9 +99,9 @@ class Host:
         machine.close()
         return self.flight.end
 
-    def stop(self, state: str = "stopped") -> None:
-        """Ask the training to finish its step, write a checkpoint and end."""
-        self._ask(Command("stop", {"state": state}))
+    def stop(self, state: str = "stopped", reason: str = "") -> None:
+        """Ask the training to finish its step, write a checkpoint and end; the log says why."""
+        self._ask(Command("stop", {"state": state}, reason=reason))
 
     def _ask(self, command: Command) -> None:
         self._rest.ask(command) if self._rest else self.flight.control.post(command)
@@ -110,7 +110,7 @@ class Host:
         """Ctrl-C and a batch queue's SIGTERM end the run with a checkpoint, SIGUSR1 writes one; a hang-up does not touch it."""
 
         def end(number: int, _: FrameType | None) -> None:
-            self.stop("interrupted")
+            self.stop("interrupted", "on Ctrl-C (SIGINT)" if number == signal.SIGINT else f"on {signal.Signals(number).name}")
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
         signal.signal(signal.SIGINT, end)

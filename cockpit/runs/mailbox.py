@@ -4,7 +4,6 @@ Files work on the shared file systems of clusters, where a socket would not. Wha
 plain files of the mailbox's owner only, and nothing in them can end the host.
 """
 
-import dataclasses
 import errno
 import json
 import os
@@ -38,6 +37,8 @@ class Command:
     verb: str
     args: dict[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_hex(4))
+    reason: str = ""
+    """Why it is given, for the log. Only the host's own process can say it: no file does."""
 
 
 class Refused(str):
@@ -67,8 +68,13 @@ def send(mailbox: Path, command: Command) -> Command:
     part = mailbox / f".{name}.part"
     with suppress(FileExistsError):
         private.make_folder(mailbox)
-    private.write_text(part, json.dumps(dataclasses.asdict(command)))
-    os.replace(part, mailbox / name)
+    try:
+        private.write_text(part, json.dumps({"verb": command.verb, "args": command.args, "id": command.id}))
+        os.replace(part, mailbox / name)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
     return command
 
 
