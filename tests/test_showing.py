@@ -10,9 +10,12 @@ from commands import answer, cockpit
 from conftest import TINY
 
 from cockpit.cli.looking import verdict
+from cockpit.launch import new_run
+from cockpit.recipe import loads
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
 from cockpit.runs.log import LineWriter
+from cockpit.runs.state import beat
 
 
 def add(run: RunDir, *events: ev.Event) -> None:
@@ -83,6 +86,19 @@ def test_what_was_applied_and_what_was_silenced_is_told(run: RunDir) -> None:
     text = cockpit("show").out
     assert "(silenced at step 2935)" in text and "(cleared at step 1200)" in text and "decay the weights" not in text
     assert [one["silenced"] for one in answer("show")["flags"]] == [False, True]
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_pause_that_gave_the_device_back_is_told_from_another(runs: Path, released: bool) -> None:
+    paused = new_run(loads(TINY), runs, "waits", allow_code=False, command=[])
+    beat(paused.heartbeat, "paused", 9)
+    add(paused, ev.Paused(step=9, released=released))
+    assert (answer("show")["released"], answer("runs")[0]["released"]) == (released, released)
+    words = "device given back"
+    assert (words in cockpit("runs").out, words in cockpit("show").out.splitlines()[0]) == (released, released)
+    add(paused, ev.Continued(step=9))
+    beat(paused.heartbeat, "running", 9)
+    assert answer("show")["released"] is False and words not in cockpit("runs").out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from cockpit.runs.owner import own
 
 MORE = ("weights", "overfit_one_batch", "random_features", "lr_range", "noise_scale", "sharpness")
 """The checks that take longer, by name; the engine has them."""
+GIVEN_BACK = "device given back"
+"""Said of a run that is paused without its device."""
 
 
 @app.command()
@@ -30,6 +32,7 @@ def runs(runs: RunsOpt = None, json: JsonOpt = False) -> None:
         best = f"best val {one['best']['val_accuracy']:.2%}" if one["best"] and one["best"]["val_accuracy"] is not None else ""
         epochs = f"epoch {one['epoch'] or 0:.1f}" + (f"/{one['epochs']}" if one["epochs"] else "") if one["device"] else ""
         reason = one["reason"] if one["state"] == "failed" else sentence(one["state"], one["queue"])
+        reason = GIVEN_BACK if one["released"] else reason
         say(f"{one['id']}  {one['state']:<11} {one['name']:<24} {epochs:<16} {best}  {reason}".rstrip())
 
 
@@ -70,7 +73,7 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
     """A run's summary as lines of text."""
     from cockpit.runs.queue import sentence
 
-    reason = f": {one['reason']}" if one["reason"] else ""
+    reason = f": {one['reason']}" if one["reason"] else f" ({GIVEN_BACK})" if one["released"] else ""
     lines = [f"{one['name']} · {one['id']} · {one['state']}{reason}", f"  {one['dir']}"]
     if queued := sentence(one["state"], one["queue"]):
         lines += [f"  {queued}"]

@@ -29,6 +29,7 @@ def summarise(run: RunDir) -> dict[str, Any]:
         "state": state,
         "queue": in_queue(run, state),
         "reason": history.ended.reason if history.ended else "",
+        "released": history.released and state == "paused",
         "step": history.step,
         "epoch": _number(history.epoch),
         "epochs": facts.epochs if facts else None,
