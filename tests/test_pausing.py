@@ -1,9 +1,12 @@
 """Runs that wait: paused from another terminal, by a flag or by a guard, and what each says of how it goes on."""
 
+import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from commands import answer, cockpit, refused
@@ -71,6 +74,32 @@ def test_a_run_that_does_not_answer(deaf):
     done = cockpit("pause", deaf.id, "--wait", "0.2")
     assert (done.code, done.err) == (1, "")
     assert "has not answered for 0.2 s; it is running at step 0, and the pause waits in its mailbox" in done.out
+
+
+@contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("verb", ["pause", "continue", "stop"])
+def test_an_order_that_finds_no_room_says_what_needs_none(deaf, verb):
+    with no_room(8):
+        said = refused(verb, deaf.id)
+    assert said.startswith(f"run {deaf.id} (deaf) cannot be asked to {verb}: its mailbox cannot be written: File too large; ")
+    assert f"`kill -TERM {os.getpid()}` asks it to end" in said
+    assert list(deaf.mailbox.iterdir()) == []
+
+
+def test_a_paused_run_is_not_resumed_but_continued(deaf):
+    assert refused("resume") == f"run {deaf.id} (deaf) is running already; `cockpit attach {deaf.id}` shows it"
+    beat(deaf.heartbeat, "paused", 0)
+    assert refused("resume") == f"run {deaf.id} (deaf) is paused already; `cockpit continue {deaf.id}` goes on"
 
 
 def test_the_command_finds_a_run_that_is_kept_elsewhere(deaf, monkeypatch, tmp_path):

@@ -22,10 +22,12 @@ from cockpit.cli.base import (
     say,
     show_json,
 )
-from cockpit.cli.pausing import Pauses  # it adds `pause` and `continue`, too
+from cockpit.cli.pausing import Pauses, deliver  # it adds `pause` and `continue`, too
 from cockpit.cli.queueing import OptionsOpt, QueueOpt, SlurmOpt, wish
-from cockpit.runs.directory import RunDir, find, runs_root
+from cockpit.cli.taking import taken
+from cockpit.runs.directory import RunDir, find, runs_root, whole
 from cockpit.runs.owner import own
+from cockpit.runs.pausing import goes_on
 
 AutoOpt = Annotated[
     bool,
@@ -89,7 +91,7 @@ def fly(run: RunDir, *, resume: bool, json: bool) -> None:
         with only_json(json):
             end = host.run(idle=pauses.turn)
         progress.close(end)
-        if not json:
+        if not json and end.state != "interrupted":  # by a key or a signal; who gave it knows
             ring_the_end(run.name, end)
         resume = resume and not onward
     part(end.state != "failed")
@@ -120,13 +122,15 @@ def start(
     wanted = wish(slurm, queue, options, gpus)
     run = prepare(recipe, edits, runs, name, allow_code, auto_remedy)
     if gpus:
-        say_facts(run, gpus=gpus)
+        with whole(run):
+            say_facts(run, gpus=gpus)
     if wanted:
         from cockpit.cli.submitting import submit_new, tell
 
         tell(run, submit_new(run, wanted), wanted, json=json)
         return
-    pid = spawn(run)
+    with whole(run):
+        pid = spawn(run)
     if json:
         show_json({"id": run.id, "name": run.name, "dir": str(run.path), "pid": pid})
     else:
@@ -144,7 +148,7 @@ def stop(
     """Stop a run after its current step, with a checkpoint; one that waits in a batch queue is taken out of it."""
     from cockpit.cli.submitting import cancelled
     from cockpit.runs.history import RunReader
-    from cockpit.runs.mailbox import Command, send
+    from cockpit.runs.mailbox import Command
     from cockpit.runs.state import LIVE
     from cockpit.runs.summary import summarise
 
@@ -154,7 +158,7 @@ def stop(
     if not cancelled(reader, wait):
         if reader.state not in LIVE:
             raise BadInputError(f"run {found.id} ({found.name}) is not running: it is {reader.state}")
-        send(found.mailbox, Command("stop"))
+        deliver(found, Command("stop"))
     until = time.monotonic() + wait
     while reader.state in LIVE and time.monotonic() < until:
         time.sleep(0.1)
@@ -196,7 +200,8 @@ def resume(
     wanted = wish(slurm, queue, options, gpus or (together if together > 1 else None))
     refuse_if_queued(found, reader.state)
     if reader.state in LIVE:
-        raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; `cockpit attach {found.id}` shows it")
+        way = f"{goes_on(found)} goes on" if reader.state == "paused" else f"`cockpit attach {found.id}` shows it"
+        raise BadInputError(f"run {found.id} ({found.name}) is {reader.state} already; {way}")
     loads(found.recipe.read_bytes(), "recipe.yaml")  # what cannot be read is said here and not in a log
     if reader.state == "finished":
         raise BadInputError(f"run {found.id} ({found.name}) is finished: there is nothing left to train")
@@ -210,7 +215,7 @@ def resume(
     leave_queue(found)
     if foreground or several():
         fly(found, resume=True, json=json)
-    pid = spawn(found, resume=True)
+    pid = taken(found, lambda: spawn(found, resume=True))
     if json:
         show_json({"id": found.id, "name": found.name, "dir": str(found.path), "pid": pid})
     else:

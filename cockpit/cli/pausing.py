@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cockpit.cli.base import BadInputError, JsonOpt, RunArg, RunsOpt, app, say, show_json
-from cockpit.runs.directory import find, runs_root
+from cockpit.runs.directory import RunDir, find, runs_root
 from cockpit.runs.mailbox import Command
 from cockpit.runs.owner import own
 from cockpit.runs.pausing import goes_on
@@ -45,7 +45,6 @@ def go_on(run: RunArg = None, runs: RunsOpt = None, wait: WaitOpt = 60.0, json: 
 def _order(command: Command, run: str | None, runs: Path | None, wait: float, json: bool) -> None:
     """Send the command and wait for its answer; 1 where there is none in time."""
     from cockpit.runs.history import RunReader
-    from cockpit.runs.mailbox import send
     from cockpit.runs.state import LIVE
     from cockpit.runs.summary import summarise
 
@@ -56,7 +55,7 @@ def _order(command: Command, run: str | None, runs: Path | None, wait: float, js
     if reader.state not in LIVE:
         resume = f"; `cockpit resume {found.id}` goes on from its last checkpoint" if verb == "continue" else ""
         raise BadInputError(f"{name} is not running: it is {reader.state}{resume if reader.state != 'finished' else ''}")
-    sent, until = send(found.mailbox, command), time.monotonic() + wait
+    sent, until = deliver(found, command), time.monotonic() + wait
     while (ok := _answer(reader, sent.id, name)) is None and reader.state in LIVE and time.monotonic() < until:
         time.sleep(0.05)
         reader.poll()
@@ -69,6 +68,21 @@ def _order(command: Command, run: str | None, runs: Path | None, wait: float, js
     else:
         say(_outcome(verb, name, reader, bool(ok), wait))
     raise typer.Exit(0 if ok else 1)
+
+
+def deliver(run: RunDir, command: Command) -> Command:
+    """Put a command into the run's mailbox. Raises BadInputError where its disk takes none, with the way that needs no disk."""
+    from cockpit.runs.mailbox import send
+    from cockpit.runs.state import machine, read_heartbeat
+
+    try:
+        return send(run.mailbox, command)
+    except OSError as error:
+        pulse = read_heartbeat(run.heartbeat)
+        there = f" on {pulse.host}" if pulse and pulse.machine != machine() else ""
+        way = f", or `kill -TERM {pulse.pid}`{there} asks it to end, with a checkpoint once there is room" if pulse else ""
+        fault = f"cannot be asked to {command.verb}: its mailbox cannot be written: {error.strerror or error}"
+        raise BadInputError(f"run {run.id} ({run.name}) {fault}; try again once it can{way}") from error
 
 
 def _answer(reader: RunReader, id: str, name: str) -> bool | None:
