@@ -1,9 +1,11 @@
 """Steps for which the device has no room: a sentence with what fits, or the same batch in parts."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
 
+from cockpit.engine import loop
 from cockpit.engine.training import Training
 from cockpit.runs.history import read_history
 
@@ -78,3 +80,74 @@ def test_other_errors_of_the_step_are_not_taken_for_it(fly, monkeypatch):
 
     monkeypatch.setattr(Training, "_plain_objective", broken)
     assert "mat1 and mat2" in fly(TINY, "train.oom=halve").end.reason
+
+
+SQUASHED = TINY.replace("norm: none", "norm: none, activation: tanh").replace("lr: 0.1", "lr: 2.0")
+"""A network whose units get stuck, so that an image counted twice would be seen."""
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """A device with room for so many images at once without gradients; it fails at the head, when the hooks before it ran."""
+    most, forward, train = [10**9], torch.nn.Linear.forward, loop.train
+    flying = []
+
+    def watched(*parts):
+        flying.append(parts)  # building a network passes two images as well
+        try:
+            return train(*parts)
+        finally:
+            flying.clear()
+
+    def limited(layer, x):
+        if flying and layer.out_features == 10 and not torch.is_grad_enabled() and len(x) > most[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return forward(layer, x)
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", limited)
+    monkeypatch.setattr(loop, "train", watched)
+    return most
+
+
+def looks_of(run):
+    """What the looks at the network told, and no more: (figures of the evaluations, of the start, of the units)."""
+    history = read_history(run)
+    seen = [(e.train_loss, e.val_loss, e.train_accuracy, e.val_accuracy, e.probe_size, e.val_size) for e in history.evaluations]
+    start = (history.measured.loss, history.measured.accuracy, history.measured.samples)
+    units = history.layers[np.isfinite(history.layers["weight_std"])]
+    return seen, start, np.stack([units["dead"], units["saturated"]])
+
+
+@pytest.mark.parametrize("how", ["fail", "halve"])
+@pytest.mark.parametrize("text", [TINY, SQUASHED])
+def test_an_evaluation_in_parts_sees_the_same(fly, little, text, how):
+    whole = fly(text)
+    little[0] = 20
+    parts = fly(text, f"train.oom={how}")
+    assert (parts.end.state, parts.job.part) == ("finished", 0) and parts.job.room.most <= 20
+    for one, other in zip(looks_of(whole.run), looks_of(parts.run), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    assert sum("in an evaluation" in note.text for note in read_history(parts.run).notes) == 1
+    assert text is TINY or np.nanmax(looks_of(whole.run)[2]) > 0, "no unit got stuck"
+
+
+@pytest.mark.parametrize("most", [2, 3, 20])
+def test_the_pass_in_training_mode_is_made_in_parts_as_well(fly, little, most):
+    whole = fly(NORMED)
+    little[0] = most
+    parts = fly(NORMED)
+    assert parts.end.state == "finished"
+    (*_, one), (*_, other) = read_history(whole.run).evaluations, read_history(parts.run).evaluations
+    assert (one.val_accuracy, one.val_loss) == pytest.approx((other.val_accuracy, other.val_loss), rel=1e-5)
+    assert np.isfinite(other.train_mode_loss)
+
+
+def test_an_evaluation_without_room_for_one_image_says_so(fly, little):
+    little[0] = 1
+    assert fly(TINY).end.reason == ""
+    assert "in an evaluation with 2 images, the fewest that batch norm can do with, at once" in fly(NORMED).end.reason
+    little[0] = 0
+    assert fly(TINY).end.reason == (
+        "the device cpu ran out of memory in an evaluation with a single image at once; "
+        "a smaller model or smaller images need less"
+    )

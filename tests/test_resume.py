@@ -4,12 +4,14 @@ import errno
 
 import pytest
 import torch
+from commands import cockpit, refused
 from conftest import TINY
 
 from cockpit.engine import checkpoints
 from cockpit.host.flight import Flight
 from cockpit.launch import new_run
 from cockpit.recipe import loads
+from cockpit.runs.directory import list_runs
 from cockpit.runs.history import read_history
 from cockpit.runs.mailbox import Command
 from cockpit.runs.tables import TableWriter
@@ -109,6 +111,9 @@ def test_where_no_checkpoint_can_be_read_the_run_says_so_and_touches_nothing(run
         flip(path)
     again = resumed(cut)
     assert again.end.state == "failed" and again.end.reason.startswith("checkpoint last.pt is damaged")
+    assert again.end.reason.endswith(
+        f"; before.pt and healthy.pt cannot be read either: `cockpit fork {cut.run.id}` starts again from its first step"
+    )
     assert read_history(cut.run).steps["step"].tolist() == list(range(1, 15))
 
 
@@ -166,3 +171,35 @@ def test_best_weights_that_were_damaged_do_not_fail_a_run_that_is_over(runs):
     history = read_history(flight.run)
     assert (flight.end.state, flight.end.kept) == ("finished", "last")
     assert any("the last weights stay in its place" in note.text for note in history.notes)
+
+
+@pytest.mark.parametrize("damage", ["flip", "gone"])
+def test_best_weights_that_are_lost_are_told_of_and_a_resume_makes_others(runs, damage):
+    cut = at_steps(flight_of(runs, "train.epochs=3"), {14: cut_off})
+    cut.fly()
+    best = cut.run.checkpoint("best")
+    flip(best) if damage == "flip" else best.unlink()
+    said = refused("test", cut.run.id)
+    assert said.endswith(
+        f"; no other checkpoint is tested: `cockpit resume {cut.run.id}` goes on, and its next evaluation writes it anew"
+    )
+    again = resumed(cut)
+    (note,) = [note for note in read_history(cut.run).notes if "counts as the best" in note.text]
+    assert (note.level, note.step) == ("warning", 12)
+    assert note.text.startswith("checkpoint best.pt is damaged" if damage == "flip" else "there is no checkpoint best.pt")
+    assert again.end.state == "finished" and checkpoints.load(best)["step"] == 18
+    flip(best)
+    said = refused("test", cut.run.id)
+    assert f"`cockpit fork {cut.run.id}` trains from the first step again, or with --at last or healthy and --set" in said
+    cockpit("fork", cut.run.id, "--at", "last", "--set", "train.epochs=4", "--name", "on", "--foreground")
+    cockpit("test", next(run.id for run in list_runs(runs) if run.name == "on"))
+
+
+def test_a_step_that_goes_back_past_the_best_is_no_damage(runs):
+    whole = flight_of(runs, "train.epochs=3")
+    whole.fly()
+    assert not [note for note in read_history(whole.run).notes if "counts as the best" in note.text]
+    cut = at_steps(flight_of(runs, "train.epochs=3"), {14: cut_off})
+    cut.fly()
+    resumed(cut)
+    assert not [note for note in read_history(cut.run).notes if "counts as the best" in note.text]

@@ -3,6 +3,8 @@
 import copy
 import math
 import time
+from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +12,12 @@ from torch import Tensor, nn
 from cockpit.engine.distributed import share_buffers
 from cockpit.engine.distributed_scores import pool_activity
 from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
+from cockpit.engine.feed import Feed
 from cockpit.engine.keeper import Keeper
+from cockpit.engine.memory import fewest
 from cockpit.engine.scoring import Scores, all_scores, rank, score
 from cockpit.engine.training import Training
-from cockpit.engine.units import unit_rows, watch_activity
+from cockpit.engine.units import Activity, unit_rows, watch_activity
 from cockpit.nets.statistics import batch_norms, frozen_statistics
 from cockpit.runs import events as ev
 from cockpit.runs.tables import Rows
@@ -35,12 +39,12 @@ def _evaluate(job: Training, keeper: Keeper) -> Verdict:
     began = time.perf_counter()
     (model, moved), plain = job.wiring.scored(job.model), None
     with watch_activity(model) as activity:
-        train = score(model, job.train, job.probe_places(), job.plain_criterion, job.precision)
-        val = score(model, job.val, job.val_places(), job.plain_criterion, job.precision)
+        train = _scored(job, model, job.train, job.probe_places(), record=activity)
+        val = _scored(job, model, job.val, job.val_places(), record=activity)
     pool_activity(activity)
     noisy = _in_training_mode(job, model)
     if model is not job.model:
-        plain = score(job.model, job.val, job.val_places(), job.plain_criterion, job.precision)
+        plain = _scored(job, job.model, job.val, job.val_places())
     scores = all_scores(job.recipe, val)
     ranked = rank(job.recipe, scores, val)
     improved = val.loss == val.loss and (job.best is None or ranked > job.best)
@@ -82,7 +86,18 @@ def _in_training_mode(job: Training, model: nn.Module) -> Scores | None:
     if not batch_norms(model) and not any(isinstance(part, DROPOUTS) and part.p > 0 for part in model.modules()):
         return None
     with frozen_statistics(model), torch.random.fork_rng():
-        return score(model, job.train, job.probe_places(), job.plain_criterion, job.precision, mode="train")
+        return _scored(job, model, job.train, job.probe_places(), mode="train")
+
+
+def _scored(
+    job: Training,
+    model: nn.Module,
+    feed: Feed,
+    ids: Iterable[Tensor],
+    mode: Literal["eval", "train"] = "eval",
+    record: Activity | None = None,
+) -> Scores:
+    return score(model, feed, ids, job.plain_criterion, job.precision, mode, job.room, record)
 
 
 def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
@@ -94,7 +109,7 @@ def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
     places = next(job.probe_places())
     batch = job.train.clean(places)
     with torch.no_grad(), torch.random.fork_rng(), watch_activity(twin) as activity, job.precision.autocast():
-        logits = twin(batch.x).float()
+        logits = job.room.logits(lambda part: twin(job.train.clean(part).x).float(), places, fewest(twin), activity)
         loss = job.criterion(logits, batch.y)
         expected = job.criterion(torch.zeros_like(logits) + _bias(twin, logits.shape[1]), batch.y)
         accuracy = (logits.argmax(1) == batch.y).float().mean()

@@ -71,6 +71,7 @@ class Keeper:
         A damaged one is moved aside, and the one in whose place it stood takes it.
         """
         failed: checkpoints.CheckpointError | None = None
+        tried: list[str] = []
         last = self.logbook.run.checkpoint("last")
         for path in (self.logbook.run.checkpoint(which) for which in ("last", "before", "healthy", "healthy_before")):
             if not path.exists():
@@ -79,6 +80,7 @@ class Keeper:
                 state = checkpoints.load(path)
             except checkpoints.CheckpointError as error:
                 failed = failed or error
+                tried.append(path.name)
                 continue
             if failed:
                 text = f"{failed}; the run goes on from {path.name}, of step {state.get('step')}"
@@ -87,7 +89,9 @@ class Keeper:
                     os.replace(last, last.with_suffix(".damaged"))
             return path.name, state
         if failed:
-            raise failed
+            run, others = self.logbook.run, tried[1:]
+            them = f"{' and '.join(others)} cannot be read either" if others else "there is no other to go on from"
+            raise checkpoints.CheckpointError(f"{failed}; {them}: `cockpit fork {run.id}` starts again from its first step")
         return None
 
     def save_start(self, job: Training) -> None:
@@ -118,7 +122,7 @@ class Keeper:
 
     def went_back(self, job: Training) -> None:
         """After a state was put back: forget what was kept at later steps, which no longer count."""
-        best, healthy, older = (self.logbook.run.checkpoint(which) for which in ("best", "healthy", "healthy_before"))
+        healthy, older = (self.logbook.run.checkpoint(which) for which in ("healthy", "healthy_before"))
         if checkpoints.step_of(healthy) > job.step and older.exists():
             os.replace(older, healthy)
             step = checkpoints.step_of(healthy)
@@ -127,8 +131,19 @@ class Keeper:
         if checkpoints.step_of(before) > job.step:
             before.unlink()
         self._best = {} if self._best.get("step", 0) > job.step else self._best
-        if job.best and not self._best and not 0 <= checkpoints.step_of(best) <= job.step:
+        if job.best and not self._best and not self._holds_best(job.step):
             job.best = None  # the next evaluation is the best of those whose weights are kept
+
+    def _holds_best(self, step: int) -> bool:
+        """Whether the best weights are there, whole, and of this step or an earlier one; it says so where they are lost."""
+        path = self.logbook.run.checkpoint("best")
+        try:
+            with checkpoints.fitting(path):
+                return 0 <= int(checkpoints.load(path)["step"]) <= step
+        except checkpoints.CheckpointError as error:
+            text = f"{error}: the next evaluation counts as the best"
+            self.logbook.write(ev.Noted(step=step, level="warning", text=text))
+            return False
 
     def save_best(self, job: Training, scored: nn.Module) -> None:
         """The weights that were scored, an average if a trick keeps one, and the raw ones where they differ."""

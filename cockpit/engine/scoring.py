@@ -13,6 +13,7 @@ from cockpit.catalog import family
 from cockpit.engine.device import Precision
 from cockpit.engine.distributed_scores import Piece, pooled, turns
 from cockpit.engine.feed import Feed
+from cockpit.engine.memory import Room, fewest
 
 if TYPE_CHECKING:
     from cockpit.recipe import Recipe
@@ -41,25 +42,31 @@ def score(
     criterion: Criterion,
     precision: Precision,
     mode: Literal["eval", "train"] = "eval",
+    room: Room | None = None,
+    record: object = None,
 ) -> Scores:
     """Score the images of `ids` (int64 batches) without augmentation; the network's mode is put back afterwards.
 
-    The processes of a run take turns with the batches, and all know the result.
+    The processes of a run take turns with the batches, and all know the result. `room`: how much of a batch is computed at
+    once, and `record`, what hooks on the network write to: see `Room.logits`. Raises TooLargeError.
     """
     was_training = model.training
     model.train(mode == "train")
-    pieces = []
+    room, least, pieces = room or Room(), fewest(model) if mode == "train" else 1, []
+
+    def passes(places: Tensor) -> Tensor:
+        with precision.autocast():
+            logits: Tensor = model(feed.clean(places).x)
+        return logits.float()
+
     try:
         for number, places in turns(ids):
-            batch = feed.clean(places)
-            with precision.autocast():
-                logits = model(batch.x)
-            loss = criterion(logits.float(), batch.y) * len(places)
-            pieces.append(Piece(number, loss, logits.float(), batch.y))
+            logits, labels = room.logits(passes, places, least, record), feed.labels[places]
+            pieces.append(Piece(number, criterion(logits, labels) * len(places), logits, labels))
     finally:
         model.train(was_training)
-    losses, outputs, labels = pooled(pieces)
-    logits, truth = torch.cat(outputs), torch.cat(labels)
+    losses, outputs, classes = pooled(pieces)
+    logits, truth = torch.cat(outputs), torch.cat(classes)
     guess = logits.argmax(1)
     counts = torch.bincount(guess, minlength=logits.shape[1])
     total, right, largest = torch.stack(

@@ -6,13 +6,17 @@ from typing import Any
 
 from cockpit.datasets.base import DataError
 from cockpit.engine.assemble import feed_of
+from cockpit.engine.checkpoints import CheckpointError
 from cockpit.engine.data.load import Split
 from cockpit.engine.feed import in_order
+from cockpit.engine.memory import TooLargeError
 from cockpit.engine.reopen import ReopenError, reopen
 from cockpit.engine.scoring import score
 from cockpit.runs.directory import RunDir
-from cockpit.runs.history import read_history
+from cockpit.runs.history import RunReader, read_history
+from cockpit.runs.kept import places
 from cockpit.runs.log import append_json
+from cockpit.runs.state import LIVE
 from cockpit.runs.summary import looks
 
 
@@ -26,8 +30,9 @@ def look(run: RunDir) -> dict[str, Any]:
     """Score the best weights of a run on its test set. The look is in the ledger before anybody learns the score."""
     try:
         seen = _score(run)
-    except (ReopenError, DataError) as error:
-        raise TestingError(str(error)) from error
+    except (ReopenError, DataError, TooLargeError) as error:
+        way = _way_out(run) if isinstance(error.__cause__, CheckpointError) else ""
+        raise TestingError(f"{error}{way}") from error
     try:
         append_json(run.ledger, seen)
     except OSError as error:
@@ -35,6 +40,19 @@ def look(run: RunDir) -> dict[str, Any]:
             f"the look cannot be written to {run.ledger}, so the score stays sealed: {error.strerror}"
         ) from error
     return {**seen, "looks": looks(run)["looks"]}
+
+
+def _way_out(run: RunDir) -> str:
+    """How a run whose best weights cannot be read comes to others: no other checkpoint is tested."""
+    said, reader = "; no other checkpoint is tested", RunReader(run)
+    reader.poll()
+    if reader.state in LIVE:
+        return f"{said}, and the next evaluation that is better than all so far writes it anew"
+    if reader.state != "finished":
+        return f"{said}: `cockpit resume {run.id}` goes on, and its next evaluation writes it anew"
+    others = " or ".join(which for which in places(run) if which != "best")
+    on = f", or with --at {others} and --set train.epochs=N trains on from there" if others else ""
+    return f"{said}: `cockpit fork {run.id}` trains from the first step again{on}"
 
 
 def _score(run: RunDir) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cockpit.engine import randomness
 from cockpit.engine.device import Precision
 from cockpit.engine.distributed_team import Alone, team
 from cockpit.engine.feed import Feed, in_order, shuffled
+from cockpit.engine.memory import Room
 from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.wiring import Wiring
@@ -72,9 +73,12 @@ class Training:
     keep_best: bool = False
     said: list[str] = field(default_factory=list, init=False)
     """What the training itself has to say."""
+    room: Room = field(init=False)
+    """How much of an evaluation is computed at once."""
     _unscaled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        self.room = Room(self.said)
         weights = [weight for _, weight in layers_of(self.model)]
         self.probe = LayerProbe(weights, self.recipe.train.probe_every, Meter(self.device.type))
         self.calendar = Calendar([self.wiring.steps(batches_of(self.train, self.recipe), n) for n in range(self.epochs)])
@@ -242,7 +246,8 @@ class Training:
 
     def news(self) -> list[str]:
         """What the tricks have to say since the last call: those whose plugs have a list `news`, emptied here."""
-        said, self.said = self.said, []
+        said = [*self.said]
+        self.said.clear()
         for name, plug in self.wiring.plugs.items():
             if getattr(plug, "news", None):
                 said += [f"{name}: {text}" for text in plug.news]
