@@ -151,3 +151,8 @@ def test_an_evaluation_without_room_for_one_image_says_so(fly, little):
         "the device cpu ran out of memory in an evaluation with a single image at once; "
         "a smaller model or smaller images need less"
     )
+
+
+def test_a_last_image_alone_does_not_fail_the_pass_in_training_mode(fly):
+    flight = fly(NORMED.replace("limit: 200", "limit: 257"), "train.epochs=1")
+    assert flight.end.reason == "" and np.isfinite(read_history(flight.run).evaluations[0].train_mode_loss)

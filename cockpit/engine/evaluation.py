@@ -86,7 +86,8 @@ def _in_training_mode(job: Training, model: nn.Module) -> Scores | None:
     if not batch_norms(model) and not any(isinstance(part, DROPOUTS) and part.p > 0 for part in model.modules()):
         return None
     with frozen_statistics(model), torch.random.fork_rng():
-        return _scored(job, model, job.train, job.probe_places(), mode="train")
+        enough = (places for places in job.probe_places() if len(places) >= fewest(model))
+        return _scored(job, model, job.train, enough, mode="train")
 
 
 def _scored(
