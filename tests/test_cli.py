@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -139,6 +140,15 @@ def test_check_looks_before_the_first_step(recipe):
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words):
     done = cockpit(*arguments, ok=2)
     assert words in done.stderr
+
+
+def test_feed_says_one_sentence_to_a_terminal():
+    ours, theirs = pty.openpty()
+    done = subprocess.run([*COCKPIT, "feed", "nosuch"], stdin=theirs, stdout=theirs, stderr=theirs, timeout=120)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 2 and said.startswith("this speaks to a cockpit, not to a terminal") and said.count("\n") == 1
 
 
 def test_the_catalogue_in_words():
