@@ -97,7 +97,7 @@ class _Inside:
 
     def _hung_up(self, number: int, _: FrameType | None) -> None:
         for host, _thread in self._flown:
-            host.stop("interrupted")
+            host.stop("interrupted", f"on {signal.Signals(number).name}")
         for _host, thread in self._flown:
             thread.join()
         os._exit(128 + number)  # there may be no terminal left to put in order

@@ -13,6 +13,7 @@ from cockpit.engine.assemble import AssemblyError, assemble, started
 from cockpit.engine.checks import CHECKS, Found
 from cockpit.engine.device import DeviceError
 from cockpit.engine.evaluation import measure_start
+from cockpit.engine.memory import TooLargeError
 from cockpit.engine.words import told
 from cockpit.judge import Judge
 from cockpit.nets.count import Count, count
@@ -106,7 +107,7 @@ def preflight(recipe: Recipe, *, allow_code: bool = False, wanted: Sequence[str]
         measured, layers = measure_start(job)
         size = count(job.model, job.task)
         more = tuple(CHECKS[name](job) for name in wanted)
-    except (AssemblyError, DataError, DeviceError) as error:
+    except (AssemblyError, DataError, DeviceError, TooLargeError) as error:
         raise CheckError(str(error)) from error
     except (Exception, SystemExit) as error:
         if not recipe.model.runs_code:

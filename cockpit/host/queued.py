@@ -119,7 +119,7 @@ class Listener:
         """One turn."""
         if self._heard and not self._told:
             self._told = True
-            self._host.stop("interrupted")
+            self._host.stop("interrupted", f"on {signal.Signals(min(self._heard)).name}")
 
 
 def newest(run: RunDir) -> RunDir:

@@ -64,7 +64,7 @@ class Rest:
             return None
         state = command.args.get("state", "stopped")
         if command.verb == "stop" and state in ("stopped", "interrupted"):
-            end = ev.Ended(step=self._step, state=state, reason="on request", epoch=self._epoch)
+            end = ev.Ended(step=self._step, state=state, reason=command.reason or "on request", epoch=self._epoch)
             self._write(said, end)
             return end
         if command.verb == "checkpoint":
