@@ -11,6 +11,10 @@ damage      every file of a run directory cut short or with bits turned over: no
 recipes     changed recipes are read or refused with their faults, within a second each; some of them through `cockpit check`
 mail        changed mailbox commands, and what is no command, to hosts that train: each is answered or refused, and what is
             refused changes nothing of the result
+disk        small file systems that fill up, turn read-only, or lose the run (needs mounting): it trains on, the record has no
+            hole once there is room, and a start says what is wrong in a sentence
+hangups     terminals closed, screens killed, tmux servers killed: the host goes on, and another screen shows it
+soak        one host with a screen attached over a million cheap steps (--count): memory of both, bytes of the directory
 
 Each part prints its counts and puts them into benchmarks/results/faults.json and faults.md. It ends with 1 where something did
 not hold.
