@@ -75,6 +75,9 @@ class Control:
         self._waiting.append(command)
         self._bell.set()
 
+    def close(self) -> None:
+        """The training is over."""
+
     def obey(self, job: Training, recorder: Recorder, keeper: Keeper) -> End | None:
         """Do what findings ask for and obey what waits, for as long as the run is paused. How the run must end, if it must."""
         crew = Crew(job, recorder, keeper)

@@ -66,6 +66,11 @@ class Meetings:
         speaks, self._left = message.tolist()
         return bool(speaks)
 
+    def close(self) -> None:
+        """There is no other meeting: let the word that is under way arrive, or its thread outlives the process group."""
+        if self._under_way is not None:
+            self.read()
+
     def send(self, speaks: bool) -> None:
         """For the next meeting; what the first says counts."""
         import torch
@@ -98,6 +103,10 @@ class Lead(Control):
             end = self._speak(None, Crew(job, recorder, keeper))
         self._meetings.send(self._wants(recorder, keeper))
         return end
+
+    def close(self) -> None:
+        """The training is over."""
+        self._meetings.close()
 
     def recover(self, error: Exception, job: Training, recorder: Recorder, keeper: Keeper) -> End | None:
         """After a step raised, as it did in every process."""
@@ -140,6 +149,10 @@ class Follow(Control):
         end = self._listen_to_it(job) if self._meetings.read() else None
         self._meetings.send(False)
         return end
+
+    def close(self) -> None:
+        """The training is over."""
+        self._meetings.close()
 
     def recover(self, error: Exception, job: Training, recorder: Recorder, keeper: Keeper) -> End | None:
         """After a step raised, as it did in every process: the first knows what to do."""

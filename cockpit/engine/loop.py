@@ -40,6 +40,7 @@ def train(job: Training, recorder: Recorder, keeper: Keeper, control: Control) -
             end = control.recover(error, job, recorder, keeper)
     recorder.flush()
     recorder.settle()
+    control.close()
     return end or End("finished")
 
 

@@ -87,7 +87,8 @@ def follow() -> int:
         if not (why := expected(error)):
             traceback.print_exc()
         return _gone(why or "it failed")
-    return 0
+    sys.stdout.flush()
+    os._exit(0)  # nothing is left to do, and torch's threads do not always survive the end of the interpreter
 
 
 def _deafen() -> None:
