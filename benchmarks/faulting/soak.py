@@ -33,7 +33,7 @@ WARM_UP = 0.2
 
 
 def soak(count: int, _: random.Random, root: Path) -> Outcome:
-    """So many steps. Memory is what both processes hold for themselves (USS), beside their resident set (RSS)."""
+    """So many steps. RSS is what counts: pages that a fork shared with this process become its own (USS) as it touches them."""
     warm()
     import cockpit.ui.app
     import cockpit.ui.screens.cockpit  # noqa: F401
