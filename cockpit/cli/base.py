@@ -75,7 +75,7 @@ def words() -> Iterator[None]:
     except UsageError as error:
         fail(f"{error.format_message().rstrip('.')}; `{' '.join(sys.argv[:2])} --help` shows the usage")
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
     except MemoryError as error:
         fail(f"this machine has not enough memory: {error}")
     except Exception:  # a fault of ours, as Python tells of it, but printable: what an error says may come from a file

@@ -6,13 +6,14 @@ import pickle
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cockpit.runs.archive import ArchiveError, inspect
+from cockpit.runs.log import flush
 from cockpit.runs.private import opener
 
 
@@ -36,23 +37,13 @@ def save(path: Path, state: dict[str, Any], spare: Path | None = None) -> None:
         if spare and path.exists():
             link(path, spare)
         os.replace(part, path)
-        _flush_folder(path.parent)
+        flush(path.parent)  # a new name outlives a power cut only once its folder is on the disk
     except RuntimeError as error:  # what torch's writer says when the file took only a part
         raise OSError(errno.ENOSPC, "the disk took only a part of it") from error
     except (ArchiveError, CheckpointError) as error:
         raise OSError(errno.EIO, "what was written does not read back") from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """A new name outlives a power cut only once its folder is on the disk."""
-    with suppress(OSError):  # some file systems have no such thing
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:

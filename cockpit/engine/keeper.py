@@ -42,7 +42,7 @@ class Keeper:
     def save_last(self, job: Training, reason: str) -> bool:
         """Everything that a resume needs; at an evaluation, kept as healthy where nothing looks ill. Whether it was written."""
         self._saved = time.monotonic()
-        self.logbook.sync()  # a power cut may not leave a checkpoint of steps that the record does not know
+        self.logbook.sync()  # a power cut costs the record of the last seconds at most
         if self._best and self._save("best", self._best, self._best["step"], "best"):
             self._best = {}
         saved = self._save("last", job.state_dict(), job.step, reason)

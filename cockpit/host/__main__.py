@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cockpit.host.host import Host
 from cockpit.runs.directory import RunDir, RunError
+from cockpit.runs.log import complain
 
 
 def main() -> int:
@@ -17,8 +18,10 @@ def main() -> int:
     try:
         return 1 if host.run().state == "failed" else 0
     except RunError as error:
-        print(f"cockpit: {error}", file=sys.stderr)
-        return 2
+        complain(str(error))
+    except OSError as error:  # such as a disk that was full from the beginning
+        complain(f"{error.filename or path}: {error.strerror or error}")
+    return 2
 
 
 def told(text: str) -> None:
