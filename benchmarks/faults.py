@@ -32,6 +32,7 @@ from importlib import import_module
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # commands as the tests give them
 
 from faulting import report
 from faulting.report import Outcome

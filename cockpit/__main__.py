@@ -26,7 +26,7 @@ def _among_several(words: list[str]) -> None:
             print("cockpit: torchrun may start `train` and `resume`; all else is for one process", file=sys.stderr)
         sys.exit(2)
     if follows():
-        sys.exit(follow())
+        follow()
 
 
 def _open(wanted: list[str]) -> bool:

@@ -1,5 +1,7 @@
 """One contract over every card: complete, decodable, trainable, live where it says so, resumable bit for bit."""
 
+import dataclasses
+import inspect
 import itertools
 import subprocess
 import sys
@@ -265,3 +267,12 @@ def test_an_edit_of_a_knob_keeps_the_rest():
 def test_the_catalogue_needs_neither_torch_nor_textual():
     code = "import sys; from cockpit.catalog import catalog; assert catalog(); print({'torch', 'textual'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("card", catalog(), ids=lambda card: f"{card.family}-{card.name}")
+def test_no_member_leaves_open_what_its_family_leaves_to_it(card: Card) -> None:
+    held = {spec.name for spec in dataclasses.fields(card.cls)}
+    for name in set(dir(card.cls)) - held:
+        found = inspect.getattr_static(card.cls, name)
+        code = getattr(found.fget if isinstance(found, property) else found, "__code__", None)
+        assert code is None or "NotImplementedError" not in code.co_names, f"{card.name} has no {name}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from commands import cockpit as typed
 
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -20,7 +21,6 @@ from faulting.alike import differences
 from faulting.hosts import fork, warm
 from faulting.kills import LONGEST, ORDERS, begun
 from faulting.report import Outcome
-from faulting.typed import typed
 
 NAME = "bn_dropout_mixup_ema"
 RESUMED = 12

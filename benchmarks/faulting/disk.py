@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from commands import Done
+from commands import cockpit as typed
+
 from cockpit.engine import keeper
 from cockpit.host.host import Host
 from cockpit.runs.directory import RunDir
@@ -17,7 +20,6 @@ from faulting.alike import differences
 from faulting.hosts import EachStep, Forked, fork, warm
 from faulting.kills import LONGEST, begun
 from faulting.report import Outcome
-from faulting.typed import Done, typed
 
 NAME = "bn_dropout_mixup_ema"
 KIB = 6 * 1024
@@ -165,14 +167,25 @@ def _room_returns(small: Disk, whole: RunDir, chance: random.Random, out: Outcom
 
 def _full_to_the_end(small: Disk, whole: RunDir, chance: random.Random, out: Outcome) -> None:
     """The host trains on to the end; with room again, a resume makes the record whole."""
-    run = begun(NAME, small.at)
+    _to_the_end(small.fill, small.empty, begun(NAME, small.at), whole, chance, out)
 
-    host = fork(run, each=_at({chance.randrange(1, STEPS): lambda _: small.fill()}))
+
+def _to_the_end(
+    spoil: Callable[[], None],
+    mend: Callable[[], None],
+    run: RunDir,
+    whole: RunDir,
+    chance: random.Random,
+    out: Outcome,
+    *,
+    machine_fell: bool = False,
+) -> None:
+    host = fork(run, each=_at({chance.randrange(1, STEPS): lambda _: spoil()}))
     if _followed(host, run, out):
         if host.code not in (0, 1):
             out.fail(f"the host left with {host.code}")
-        small.empty()
-        _again(run, whole, out)
+        mend()
+        _again(run, whole, out, machine_fell=machine_fell)
 
 
 def _killed_when_full(small: Disk, whole: RunDir, chance: random.Random, out: Outcome) -> None:
@@ -225,14 +238,7 @@ def _start_when_full(small: Disk, _: RunDir, chance: random.Random, out: Outcome
 
 def _read_only(small: Disk, whole: RunDir, chance: random.Random, out: Outcome) -> None:
     """Read-only from a step on: it trains on to the end; mounted anew, a resume makes the record whole."""
-    run = begun(NAME, small.at)
-
-    host = fork(run, each=_at({chance.randrange(1, STEPS): lambda _: small.break_()}))
-    if _followed(host, run, out):
-        if host.code not in (0, 1):
-            out.fail(f"the host left with {host.code}")
-        small.mend()
-        _again(run, whole, out, machine_fell=True)
+    _to_the_end(small.break_, small.mend, begun(NAME, small.at), whole, chance, out, machine_fell=True)
 
 
 def _vanishes(small: Disk, _: RunDir, chance: random.Random, out: Outcome) -> None:

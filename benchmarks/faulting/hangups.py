@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from commands import cockpit as typed
+
 from cockpit.launch import new_run
 from cockpit.recipe import loads
 from cockpit.runs.directory import RunDir, list_runs
@@ -22,7 +24,6 @@ from cockpit.runs.history import RunReader
 from cockpit.runs.state import alive, read_heartbeat
 from faulting.hosts import Forked, fork, warm
 from faulting.report import Outcome
-from faulting.typed import typed
 
 RECIPE = """
 about: a long run

@@ -8,11 +8,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import cockpit as typed
+
 from cockpit.recipe import RecipeError, dump, loads
 from faulting.hosts import warm
 from faulting.mutants import mutate
 from faulting.report import Outcome
-from faulting.typed import typed
 
 PRESETS = Path(__file__).parents[2] / "presets"
 SLOW = 1.0

@@ -5,12 +5,12 @@ Importing it needs no torch, so that a host can listen while torch loads.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from cockpit.engine.distributed_place import place
 from cockpit.recipe import RecipeError, changes, edit
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir, RunError
@@ -172,7 +172,7 @@ class Control:
 
     def _release(self, crew: Crew) -> Answer:
         """Once all is on the disk, the training may leave the device."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if place().size > 1:
             return Answer(False, "a run of several processes keeps its devices; `cockpit stop` and `resume` give them back")
         with crew.job.settled():
             if not crew.keeper.save_last(crew.job, "released"):

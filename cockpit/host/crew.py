@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from cockpit.engine.distributed_place import place
 from cockpit.recipe import dump, load
@@ -72,21 +73,21 @@ def begun(root: Path, recipe: str, edits: Sequence[str]) -> RunDir | None:
     return None
 
 
-def follow() -> int:
-    """Be one of the others, until the first has ended; 0 if it ended well."""
+def follow() -> NoReturn:
+    """Be one of the others, until the first has ended; leaves the process, with 0 if it ended well."""
     from cockpit.engine.distributed import PeerLostError
     from cockpit.engine.distributed_follow import follow as train
 
     try:
         train(_deafen)
     except PeerLostError as error:
-        return _gone(str(error))
+        _gone(str(error))
     except Exception as error:
         from cockpit.host.flight import expected
 
         if not (why := expected(error)):
             traceback.print_exc()
-        return _gone(why or "it failed")
+        _gone(why or "it failed")
     sys.stdout.flush()
     os._exit(0)  # nothing is left to do, and torch's threads do not always survive the end of the interpreter
 
@@ -98,7 +99,7 @@ def _deafen() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _gone(why: str) -> int:
+def _gone(why: str) -> NoReturn:
     """Leave at once: an exchange on a GPU that nobody answers would keep the process for ever."""
     print(f"cockpit: process {place().rank} ends: {why}", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -116,7 +117,7 @@ def part(ended_well: bool) -> None:
 def main() -> int:
     """Be one of the processes that own a run in the background, and the runs it goes on in; 0 unless it failed."""
     if follows():
-        return follow()
+        follow()
     from cockpit.host.host import Host
 
     onward, end = [RunDir(Path(sys.argv[1]))], None

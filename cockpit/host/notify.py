@@ -3,7 +3,6 @@ as any viewer does, and sends from a thread of its own, that nobody waits for.""
 
 import atexit
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from cockpit.recipe import Notify, RecipeError
 from cockpit.recipe.notify import messenger, scheme_of
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
-from cockpit.runs.log import LineReader
+from cockpit.runs.log import LineReader, complain
 from cockpit.runs.notices import Crier, Notice, one_line
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class Notifier:
             finally:
                 os.close(file)
         except OSError as error:
-            print(f"cockpit: {note.text} ({error.strerror})", file=sys.stderr, flush=True)
+            complain(f"{note.text} ({error.strerror})")
 
 
 def _turns(event: ev.Event) -> bool:

@@ -50,7 +50,7 @@ class QueuedHost:
         run = newest(RunDir(self.run))
         _print_to(run)
         if _one_of_several():
-            sys.exit(follow())
+            follow()
         again = Again()
         try:
             end = self._host(run, again)
