@@ -98,9 +98,7 @@ class RandomCrop(Toggle):
         size, _, height, width = batch.x.shape
         pad = min(self.pad, height - 1, width - 1)
         padded = functional.pad(batch.x, (pad,) * 4, mode="reflect" if self.mode == "reflect" else "constant")
-        shift = torch.randint(0, 2 * pad + 1, (2, size, 1), generator=at.stream("random_crop")).to(batch.x.device)
-        rows = (shift[0] + torch.arange(height, device=batch.x.device))[:, None, :, None]
-        columns = (shift[1] + torch.arange(width, device=batch.x.device))[:, None, None, :]
-        image = torch.arange(size, device=batch.x.device).view(-1, 1, 1, 1)
-        channel = torch.arange(padded.shape[1], device=batch.x.device).view(1, -1, 1, 1)
-        return batch._replace(x=padded[image, channel, rows, columns])
+        shift = torch.randint(0, 2 * pad + 1, (2, size), generator=at.stream("random_crop"))
+        row, column = shift.to(batch.x.device, non_blocking=True)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (B, C, row, column, height, width)
+        return batch._replace(x=windows[torch.arange(size, device=batch.x.device), :, row, column])
