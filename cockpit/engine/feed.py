@@ -1,13 +1,22 @@
 """Images on the device as bytes, and the batches of an epoch."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from cockpit.engine.blocks import Block, Ordered, reach
 from cockpit.engine.randomness import stream
 from cockpit.travel import Batch
+
+
+@dataclass
+class _Ahead:
+    """What is made before it is asked for."""
+
+    ordered: Ordered = field(default_factory=Ordered)
+    block: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -25,17 +34,47 @@ class Feed:
     std: Tensor
     layout: torch.memory_format = torch.contiguous_format
     """How the images that leave it lie in memory."""
+    _ahead: _Ahead = field(default_factory=_Ahead, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def follow(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The places of these batches (int64, on the CPU) on the device, one after the other; `take` makes several at once."""
+        if batches:
+            order = torch.cat(tuple(batches)).to(self.labels.device)
+            self._ahead.ordered.add(order)
+            yield from order.split([len(places) for places in batches])
+
     def take(self, ids: Tensor) -> Batch:
         """The images of these places, in [0, 1] and not yet standardised. `ids`: int64 on the device."""
-        return Batch(self.pixels[ids].float().mul_(self.scale), self.labels[ids], ids)
+        ahead = self._ahead
+        made = ahead.block.part(ids) if ahead.block else None
+        if made is None and (block := self._block_from(ids)):
+            ahead.block, made = block, block.part(ids)
+        return Batch(*(made or self._made(ids)), ids)
+
+    def _made(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return self.pixels.index_select(0, ids).float().mul_(self.scale), self.labels.index_select(0, ids)
+
+    def _block_from(self, ids: Tensor) -> Block | None:
+        """A block that begins with this batch; None where it would hold no more, or where the batch was handed out before."""
+        order, block, begin = self._ahead.ordered.of(ids), self._ahead.block, int(ids.storage_offset())
+        if order is None or (block and block.order is order and block.first <= begin < block.end):
+            return None
+        end = reach(ids, order, self.pixels[0].numel())
+        if end <= begin + len(ids):
+            return None
+        return Block(order, begin, end, *self._made(order.narrow(0, begin, end - begin)))
 
     def standardise(self, batch: Batch) -> Batch:
         """Subtract the mean and divide by the standard deviation of the training split, per channel."""
-        return batch._replace(x=((batch.x - self.mean) / self.std).contiguous(memory_format=self.layout))
+        block = self._ahead.block
+        ready = block.standardised(batch.x, self._standardised) if block else None
+        return batch._replace(x=self._standardised(batch.x) if ready is None else ready)
+
+    def _standardised(self, x: Tensor) -> Tensor:
+        return (x - self.mean).div_(self.std).contiguous(memory_format=self.layout)
 
     def clean(self, ids: Tensor) -> Batch:
         """The images as evaluation sees them."""

@@ -164,8 +164,7 @@ class Training:
             stream = partial(randomness.stream, self.recipe.seed, step=number)
             epoch = Epoch(number, self.train.labels.cpu(), train.batch_size, stream)
             batches = self.wiring.through("sampler", batches, epoch)
-        for places in batches[done:]:
-            yield places.to(self.device, non_blocking=True)
+        yield from self.train.follow(batches[done:])
 
     def batches(self, places: Tensor, at: Moment) -> list[Batch]:
         """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
