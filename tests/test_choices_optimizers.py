@@ -15,6 +15,7 @@ from torch import nn, optim
 from torch.nn import functional
 
 from cockpit.catalog import family
+from cockpit.optim.kernels import kernels
 
 CURVATURE = torch.tensor([1.0, 0.1, 10.0])
 ONE_GROUP = ("lbfgs",)
@@ -98,7 +99,19 @@ def test_optimizer_is_the_librarys_bit_for_bit(
     name: str, knobs: dict[str, Any], theirs: Callable[..., optim.Optimizer], arguments: dict[str, Any]
 ) -> None:
     ours = descend(lambda weight: make("optimizer", name, **knobs).build([{"params": [weight]}]))
-    assert torch.equal(ours, descend(lambda weight: theirs([weight], **arguments)))
+    kernel = kernels(theirs, [{"params": [torch.ones(1)]}])
+    assert torch.equal(ours, descend(lambda weight: theirs([weight], **arguments, **kernel)))
+    torch.testing.assert_close(ours, descend(lambda weight: theirs([weight], **arguments)), rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("cls", [optim.SGD, optim.Adam, optim.AdamW, optim.Adagrad])
+def test_one_kernel_makes_the_step_where_torch_has_one(cls: type[optim.Optimizer]) -> None:
+    real, complex_ = torch.ones(2), torch.ones(2, dtype=torch.complex64)
+    assert kernels(cls, [{"params": [real]}]) == {"fused": True}
+    assert kernels(cls, [{"params": [real]}, {"params": [complex_]}]) == {}
+    assert kernels(optim.RMSprop, [{"params": [real]}]) == {}
+    (group,) = cls([nn.Parameter(real)], **kernels(cls, [{"params": [real]}])).param_groups
+    assert group["fused"]
 
 
 def test_every_optimizer_is_in_the_table_or_elsewhere() -> None:

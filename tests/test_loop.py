@@ -32,7 +32,7 @@ def test_without_tricks_it_is_the_plain_loop_bit_for_bit(fly):
     job, _ = assemble(recipe, Places(root=data_root()))
     torch.manual_seed(0)
     model = recipe.model.build(job.task)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.001)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.001, fused=True)
     losses = []
     for epoch in range(2):
         for places in shuffled(len(job.train), 32, seed=0, epoch=epoch, drop_last=True):

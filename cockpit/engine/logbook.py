@@ -139,7 +139,8 @@ class Logbook:
         """The network before its first step."""
         if len(self.history.layers):  # a host that was killed before its first checkpoint of a step had measured it already
             self._drop_rows_after(-1)
-        self._append("layers", layer_rows)
+        self._put_rows("layers", layer_rows)
+        self._refresh()
         self.write(event)
         self._say(self._judge.start())
 
@@ -147,8 +148,9 @@ class Logbook:
         """Steps that were trained."""
         if len(step_rows):
             step_rows["probing"][-1] += self._judging  # of the rows before: judging these comes after writing them
-        self._append("steps", step_rows)
-        self._append("layers", layer_rows)
+        self._put_rows("steps", step_rows)
+        self._put_rows("layers", layer_rows)
+        self._refresh()
         began = time.perf_counter()
         self._say(self._judge.rows())
         self._judging = time.perf_counter() - began
@@ -170,7 +172,8 @@ class Logbook:
 
     def evaluated(self, event: ev.Evaluated, layer_rows: Rows) -> None:
         """An evaluation; the rows up to its step must be in."""
-        self._append("layers", layer_rows)
+        self._put_rows("layers", layer_rows)
+        self._refresh()
         self.write(event)
         self._say(self._judge.evaluation())
 
@@ -203,10 +206,9 @@ class Logbook:
         for table in self._tables.values():
             table.close()
 
-    def _append(self, table: str, rows: Rows) -> None:
+    def _put_rows(self, table: str, rows: Rows) -> None:
         if len(rows):
             self._put(table, rows)
-            self._refresh()
 
     def _put(self, name: str, record: str | Rows) -> None:
         relief = self._backlog.put(name, record)

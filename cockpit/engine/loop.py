@@ -98,7 +98,7 @@ def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
 
     Returns the loss of the whole batch and the logits of its last part, both detached.
     """
-    job.optimizer.zero_grad()
+    job.zero_grad()
     losses = []
     for number, batch in enumerate(batches):
         loss, logits = job.objective(batch, at.part(number))  # yhat = model(x); loss = criterion(yhat, y)

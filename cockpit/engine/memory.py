@@ -88,7 +88,7 @@ def with_room(job: Training, images: int, passes: Callable[[], T]) -> T:
 
 
 def _tried(job: Training, passes: Callable[[], T]) -> T | None:
-    return _attempt(passes, job.optimizer.zero_grad)
+    return _attempt(passes, job.zero_grad)
 
 
 def _attempt(passes: Callable[[], T], tidy: Callable[[], object] = lambda: None) -> T | None:

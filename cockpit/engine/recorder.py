@@ -15,7 +15,11 @@ from cockpit.engine.meter import Spent
 from cockpit.runs.tables import LAYERS, STEPS, Rows, blank
 
 BLOCK = 20
-"""Steps fetched at a time."""
+"""Steps fetched at a time, or more where they are quick ..."""
+HASTE = 0.05
+"""... so that fetching, writing and judging them comes this many seconds apart at least: no screen draws more often ..."""
+MOST = 1 << 20
+"""... unless their logits, which wait on the device, are more numbers than this."""
 PATIENCE = 0.25
 """Seconds after which slow steps are fetched in smaller blocks, so that a screen has something to draw."""
 
@@ -79,7 +83,8 @@ class Recorder:
         self._tick = now
         self._kept.append(left)
         self._times.append(self.seconds)
-        if len(self._kept) >= BLOCK or now - self._mark > PATIENCE:
+        waited = now - self._mark
+        if waited > PATIENCE or (len(self._kept) >= BLOCK and (waited > HASTE or len(self._kept) * left.logits.numel() > MOST)):
             self._send()
             self.drain(wait=False)
 
@@ -140,9 +145,15 @@ class Recorder:
 def _scalars(kept: list[Left]) -> Tensor:
     losses = torch.stack([left.loss for left in kept]).float()
     nan = torch.full((), torch.nan, device=losses.device)
-    norms = torch.stack([nan if left.norm is None else left.norm.float() for left in kept])
-    stale = torch.stack([nan if left.stale is None else left.stale.float() for left in kept])
+    norms, stale = (_known([getattr(left, name) for left in kept], nan) for name in ("norm", "stale"))
     return torch.stack([losses, _accuracies(kept, nan), norms, stale], dim=1)
+
+
+def _known(values: list[Tensor | None], nan: Tensor) -> Tensor:
+    """float (n,), NaN where nothing was measured."""
+    if all(value is None for value in values):
+        return nan.expand(len(values))
+    return torch.stack([nan if value is None else value.float() for value in values])
 
 
 def _accuracies(kept: list[Left], nan: Tensor) -> Tensor:

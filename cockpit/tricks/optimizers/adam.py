@@ -41,7 +41,9 @@ class Adam(AdamLike):
         """torch.optim.Adam."""
         from torch import optim
 
-        return optim.Adam(rated(groups, self), **self.options())
+        from cockpit.optim.kernels import kernels
+
+        return optim.Adam(rated(groups, self), **self.options(), **kernels(optim.Adam, groups))
 
 
 @card(
@@ -61,7 +63,9 @@ class AdamW(AdamLike):
         """torch.optim.AdamW."""
         from torch import optim
 
-        return optim.AdamW(rated(groups, self), **self.options())
+        from cockpit.optim.kernels import kernels
+
+        return optim.AdamW(rated(groups, self), **self.options(), **kernels(optim.AdamW, groups))
 
 
 @card(

@@ -33,7 +33,9 @@ class Adagrad(Optimizer):
         """torch.optim.Adagrad."""
         from torch import optim
 
-        return optim.Adagrad(rated(groups, self), **self.options())
+        from cockpit.optim.kernels import kernels
+
+        return optim.Adagrad(rated(groups, self), **self.options(), **kernels(optim.Adagrad, groups))
 
 
 @card(

@@ -26,7 +26,9 @@ class Descent(Optimizer):
         """torch.optim.SGD."""
         from torch import optim
 
-        return optim.SGD(rated(groups, self), **self.options())
+        from cockpit.optim.kernels import kernels
+
+        return optim.SGD(rated(groups, self), **self.options(), **kernels(optim.SGD, groups))
 
 
 @card(
