@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Outcome, Parts
+from cockpit.tricks._sent import sent
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,7 @@ def noise(like: Tensor, epsilon: float, stream: torch.Generator) -> Tensor:
     """Uniform in the box of epsilon, in the shape of `like`."""
     import torch
 
-    return epsilon * (2 * torch.rand(like.shape, generator=stream) - 1).to(like.device)
+    return epsilon * sent(2 * torch.rand(like.shape, generator=stream) - 1, like.device)
 
 
 @card(

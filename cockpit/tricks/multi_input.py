@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Outcome, Parts, Task
+from cockpit.tricks._sent import sent
 from cockpit.tricks.losses.targets import NEEDS_INDICES
 from cockpit.tricks.mixing._mix import ONE_MIX, area, beta, boxes, inside
 
@@ -66,7 +67,7 @@ def stacked(batch: Batch, inputs: int, repeat: int, rho: float, stream: torch.Ge
     main = torch.arange(len(batch.x)).repeat(repeat)[torch.randperm(size, generator=stream)]
     free = int(size * (1 - rho))
     shuffles = [torch.cat([main[:free][torch.randperm(free, generator=stream)], main[free:]]) for _ in range(inputs)]
-    chosen = torch.cat(shuffles).to(batch.x.device, non_blocking=True)
+    chosen = sent(torch.cat(shuffles), batch.x.device)
     return Batch(batch.x[chosen], batch.y[chosen], batch.ids[chosen])
 
 
@@ -131,7 +132,7 @@ class MixmoPlug(Multi):
         pairs = stacked(batch, 2, self._knobs.batch_repeat, 0.0, stream)
         mask, share = self._drawn(len(pairs.x) // 2, at, stream)
         shares = weights(share, self._knobs.r).flatten().float()
-        self._kept[pairs.ids] = (mask.to(batch.x.device), shares.to(batch.x.device))
+        self._kept[pairs.ids] = (sent(mask, batch.x.device), sent(shares, batch.x.device))
         return pairs if pairs.y.is_floating_point() else pairs._replace(y=functional.one_hot(pairs.y, at.task.classes).float())
 
     def _drawn(self, size: int, at: Moment, stream: torch.Generator) -> tuple[Tensor, Tensor]:

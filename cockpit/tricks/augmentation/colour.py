@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Parts, TrainImages
+from cockpit.tricks._sent import chosen, sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,9 +24,11 @@ def grey(x: Tensor) -> Tensor:
     return 0.2989 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]
 
 
-def blend(x: Tensor, other: Tensor | float, factor: Tensor) -> Tensor:
+def blend(x: Tensor, other: Tensor, factor: Tensor) -> Tensor:
     """factor * x + (1 - factor) * other in [0, 1]; factor (B, 1, 1, 1) may be over 1."""
-    return (factor * x + (1 - factor) * other).clamp(0, 1)
+    import torch
+
+    return torch.lerp(other, x, factor).clamp_(0, 1)
 
 
 def shift_hue(x: Tensor, shift: Tensor) -> Tensor:
@@ -35,14 +38,14 @@ def shift_hue(x: Tensor, shift: Tensor) -> Tensor:
     """
     import torch
 
-    value, chroma = x.amax(1, keepdim=True), x.amax(1, keepdim=True) - x.amin(1, keepdim=True)
     red, green, blue = x[:, :1], x[:, 1:2], x[:, 2:]
-    unit = chroma.where(chroma > 0, 1.0)
-    hue = ((red - green) / unit + 4).where(value == blue, 0.0)
-    hue = ((blue - red) / unit + 2).where(value == green, hue)
-    hue = ((green - blue) / unit).where(value == red, hue) + 6 * shift
-    k = torch.cat([hue + 5, hue + 3, hue + 1], dim=1).remainder(6)
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    unit = chroma + (chroma == 0)
+    hue = chosen(value == green, (blue - red) / unit + 2, (red - green) / unit + 4)
+    hue = chosen(value == red, (green - blue) / unit, hue).add_(6 * shift)
+    k = (hue + torch.arange(5, 0, -2, device=x.device).view(1, 3, 1, 1)).remainder_(6)
+    return value - torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma)
 
 
 @card(
@@ -71,8 +74,8 @@ class ColorJitter(Toggle):
         import torch
 
         draws = 2 * torch.rand(4, len(batch.x), 1, 1, 1, generator=at.stream("color_jitter")) - 1
-        brightness, contrast, saturation, hue = draws.to(batch.x.device, non_blocking=True)
-        x = blend(batch.x, 0.0, 1 + self.brightness * brightness)
+        brightness, contrast, saturation, hue = sent(draws, batch.x.device)
+        x = (batch.x * (1 + self.brightness * brightness)).clamp_(0, 1)
         x = blend(x, grey(x).mean((2, 3), keepdim=True), 1 + self.contrast * contrast)
         if x.shape[1] == 3:
             x = blend(x, grey(x), 1 + self.saturation * saturation)
@@ -109,7 +112,7 @@ class Lighting:
         import torch
 
         amounts = self._std * torch.randn(len(batch.x), batch.x.shape[1], generator=at.stream("pca_lighting"))
-        colour = amounts.to(batch.x.device, non_blocking=True) @ self._directions.T
+        colour = sent(amounts, batch.x.device) @ self._directions.T
         return batch._replace(x=batch.x + colour[:, :, None, None])
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -166,5 +169,5 @@ class GaussianNoise(Toggle):
         import torch
 
         noise = torch.randn(batch.x.shape, generator=at.stream("gaussian_noise"))
-        noise = noise.to(batch.x.device, non_blocking=True)
-        return batch._replace(x=torch.add(batch.x, noise, alpha=self.sigma).clamp(0, 1))
+        noise = sent(noise, batch.x.device)
+        return batch._replace(x=torch.add(batch.x, noise, alpha=self.sigma).clamp_(0, 1))

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Parts
+from cockpit.tricks._sent import sent
 from cockpit.tricks.resolution import sides, try_out
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+SMALL = 64 * 64
+"""Pixels up to which a whole batch is resampled by one product of matrices on the CPU too."""
 
 
 def bilinear(distance: Tensor) -> Tensor:
@@ -46,10 +51,24 @@ def resampling(start: Tensor, length: Tensor, source: int, target: int, cubic: b
 
 def cut(x: Tensor, box: Tensor, size: tuple[int, int], cubic: bool) -> Tensor:
     """The parts `box` of x (B, C, H, W) resized to `size`; box (4, B): top, left, height, width in whole pixels."""
-    top, left, height, width = box.to(x.device, non_blocking=True)
+    if x.device.type == "cpu" and x.shape[2] * x.shape[3] > SMALL:
+        return _one_by_one(x, box, size, cubic)
+    top, left, height, width = sent(box, x.device)
     down = resampling(top, height, x.shape[2], size[0], cubic)[:, None]
-    across = resampling(left, width, x.shape[3], size[1], cubic)[:, None]
-    return (down @ x @ across.transpose(2, 3)).clamp(0, 1)
+    across = resampling(left, width, x.shape[3], size[1], cubic)
+    narrow = (x.flatten(1, 2) @ across.transpose(1, 2)).unflatten(1, x.shape[1:3])
+    made: Tensor = down @ narrow
+    return made.clamp_(0, 1)
+
+
+def _one_by_one(x: Tensor, box: Tensor, size: tuple[int, int], cubic: bool) -> Tensor:
+    """The same by the library: on large images it takes a tenth of the arithmetic, on small ones its calls take longer."""
+    import torch
+    from torch.nn import functional
+
+    mode, parts = "bicubic" if cubic else "bilinear", zip(x, box.T.int().tolist(), strict=True)
+    made = [image[None, :, top : top + tall, left : left + wide] for image, (top, left, tall, wide) in parts]
+    return torch.cat([functional.interpolate(one, size=size, mode=mode, antialias=True) for one in made]).clamp_(0, 1)
 
 
 @card(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment
+from cockpit.tricks._sent import chosen, sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,7 @@ def inside(start: Tensor, length: Tensor, side: int) -> Tensor:
 
 def rectangles(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     """rows (B, H) and columns (B, W) -> bool (B, 1, H, W) on the device of x."""
-    rows, columns = rows.to(x.device, non_blocking=True), columns.to(x.device, non_blocking=True)
-    return rows[:, None, :, None] & columns[:, None, None, :]
+    return sent(rows, x.device)[:, None, :, None] & sent(columns, x.device)[:, None, None, :]
 
 
 @card(
@@ -57,8 +57,8 @@ class RandomErasing(Toggle):
         import torch
 
         stream, (size, channels, height, width) = at.stream("random_erasing"), batch.x.shape
-        chosen = (torch.rand(size, generator=stream) < self.p).nonzero().flatten()
-        draws = torch.rand(4, size, generator=stream)[:, chosen]
+        touched = (torch.rand(size, generator=stream) < self.p).nonzero().flatten()
+        draws = torch.rand(4, size, generator=stream)[:, touched]
         least = min(AREA_MIN, self.area_max)
         area = (least + (self.area_max - least) * draws[0]) * height * width
         shape = torch.exp((2 * draws[1] - 1) * math.log(RATIO_MAX))
@@ -66,12 +66,12 @@ class RandomErasing(Toggle):
         wide = (area / shape).sqrt().round().clamp(1, width)
         rows = inside((draws[2] * (height - tall + 1)).floor(), tall, height)
         columns = inside((draws[3] * (width - wide + 1)).floor(), wide, width)
-        spread = {"const": (1, 1, 1), "rand": (channels, 1, 1), "pixel": (channels, height, width)}[self.fill]
-        noise = torch.randn(len(chosen), *spread, generator=stream) * (self.fill != "const")
-        places = chosen.to(batch.x.device, non_blocking=True)
-        hole = rectangles(rows, columns, batch.x)
-        erased = torch.where(hole, noise.to(batch.x.device, non_blocking=True), batch.x[places])
-        return batch._replace(x=batch.x.index_copy(0, places, erased))
+        places, hole = sent(touched, batch.x.device), rectangles(rows, columns, batch.x)
+        if self.fill == "const":
+            return batch._replace(x=batch.x.index_copy(0, places, batch.x[places] * ~hole))
+        spread = (channels, 1, 1) if self.fill == "rand" else (channels, height, width)
+        noise = sent(torch.randn(len(touched), *spread, generator=stream), batch.x.device)
+        return batch._replace(x=batch.x.index_copy(0, places, chosen(hole, noise, batch.x[places])))
 
 
 @card(
@@ -104,4 +104,4 @@ class Cutout(Toggle):
         touched = torch.rand(size, 1, generator=stream) < self.p
         side = torch.full((size,), self.size)
         hole = rectangles(inside(down, side, height) & touched, inside(across, side, width), batch.x)
-        return batch._replace(x=batch.x.masked_fill(hole, 0.0))
+        return batch._replace(x=batch.x * ~hole)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Parts
+from cockpit.tricks._sent import chosen, sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,12 +15,9 @@ if TYPE_CHECKING:
 Axis = Literal["horizontal", "vertical"]
 
 
-def mirrored(x: Tensor, chosen: Tensor, axis: Axis) -> Tensor:
-    """x (B, C, H, W) with the images of `chosen`, bool (B,), mirrored."""
-    import torch
-
-    mask = chosen.view(-1, 1, 1, 1).to(x.device, non_blocking=True)
-    return torch.where(mask, x.flip(3 if axis == "horizontal" else 2), x)
+def mirrored(x: Tensor, turned: Tensor, axis: Axis) -> Tensor:
+    """x (B, C, H, W) with the images of `turned`, bool (B,), mirrored."""
+    return chosen(sent(turned, x.device).view(-1, 1, 1, 1), x.flip(3 if axis == "horizontal" else 2), x)
 
 
 class Alternating:
@@ -70,8 +68,8 @@ class RandomFlip(Toggle):
         """x: (B, C, H, W), mirrored image by image."""
         import torch
 
-        chosen = torch.rand(len(batch.x), generator=at.stream("random_flip")) < self.p
-        return batch._replace(x=mirrored(batch.x, chosen, self.axis))
+        turned = torch.rand(len(batch.x), generator=at.stream("random_flip")) < self.p
+        return batch._replace(x=mirrored(batch.x, turned, self.axis))
 
 
 @card(
@@ -99,6 +97,6 @@ class RandomCrop(Toggle):
         pad = min(self.pad, height - 1, width - 1)
         padded = functional.pad(batch.x, (pad,) * 4, mode="reflect" if self.mode == "reflect" else "constant")
         shift = torch.randint(0, 2 * pad + 1, (2, size), generator=at.stream("random_crop"))
-        row, column = shift.to(batch.x.device, non_blocking=True)
+        row, column = sent(shift, batch.x.device)
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (B, C, row, column, height, width)
         return batch._replace(x=windows[torch.arange(size, device=batch.x.device), :, row, column])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Parts
+from cockpit.tricks._sent import sent
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ def one_by_one(x: Tensor, change: Change, stream: torch.Generator) -> Tensor:
             np.random.seed(seed)
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device
             changed.append(change(image))
-    return torch.stack(changed).to(x.device).to(x.dtype).div_(255)
+    return sent(torch.stack(changed), x.device).to(x.dtype).div_(255)
 
 
 class Policy:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment
+from cockpit.tricks._sent import sent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ def warp(x: Tensor, maps: Tensor) -> Tensor:
     """x (B, C, H, W) moved by maps (B, 2, 3), with bilinear interpolation; what comes in from outside is 0."""
     from torch.nn import functional
 
-    grid = functional.affine_grid(maps.to(x.device, non_blocking=True), list(x.shape), align_corners=False)
+    grid = functional.affine_grid(sent(maps, x.device), list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

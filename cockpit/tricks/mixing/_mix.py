@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cockpit.travel import Batch
+from cockpit.tricks._sent import chosen, sent
 
 if TYPE_CHECKING:
     import torch
@@ -92,10 +93,10 @@ def inside(bounds: Tensor, height: int, width: int, device: torch.device) -> Ten
     """bool (B, 1, height, width): where the boxes are."""
     import torch
 
-    top, bottom, left, right = bounds.to(device, non_blocking=True)[:, :, None, None, None]
+    top, bottom, left, right = sent(bounds, device)[:, :, None, None, None]
     rows = torch.arange(height, device=device)[:, None]
     columns = torch.arange(width, device=device)
-    inner: Tensor = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    inner: Tensor = ((rows >= top) & (rows < bottom)) & ((columns >= left) & (columns < right))
     return inner
 
 
@@ -103,24 +104,22 @@ def blend(batch: Batch, partner: Tensor, keep: Tensor, classes: int | None) -> B
     """Each image times its share plus its partner times the rest, and the labels alike unless `classes` is None."""
     import torch
 
-    partner = partner.to(batch.x.device, non_blocking=True)
-    share = keep.to(batch.x.device, batch.x.dtype, non_blocking=True)
+    partner = sent(partner, batch.x.device)
+    share = sent(keep, batch.x.device, batch.x.dtype)
     mixed = batch._replace(x=torch.lerp(batch.x[partner], batch.x, share.view(-1, 1, 1, 1)))
     return mixed if classes is None else mixed._replace(y=_labels(batch.y, partner, share, classes))
 
 
 def paste(batch: Batch, partner: Tensor, bounds: Tensor, classes: int | None) -> Batch:
     """In each image a box of its partner; the labels by the area that is left unless `classes` is None."""
-    import torch
-
     height, width = batch.x.shape[2:]
-    partner = partner.to(batch.x.device, non_blocking=True)
+    partner = sent(partner, batch.x.device)
     box = inside(bounds, height, width, batch.x.device)
-    mixed = batch._replace(x=torch.where(box, batch.x[partner], batch.x))
+    mixed = batch._replace(x=chosen(box, batch.x[partner], batch.x))
     if classes is None:
         return mixed
     keep = 1 - area(bounds).double() / (height * width)
-    share = keep.to(batch.x.device, batch.x.dtype, non_blocking=True)
+    share = sent(keep, batch.x.device, batch.x.dtype)
     return mixed._replace(y=_labels(batch.y, partner, share, classes))
 
 

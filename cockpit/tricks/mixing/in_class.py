@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment
+from cockpit.tricks._sent import sent
 from cockpit.tricks.mixing._mix import ONE_MIX, beta, blend, boxes, cycle, paste
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def of_one_class(y: Tensor, stream: torch.Generator) -> Tensor:
     """int64 (B,): a partner of the same class for each label (B,), along a random circle inside each class."""
     import torch
 
-    order = torch.randperm(len(y), generator=stream).to(y.device)
+    order = sent(torch.randperm(len(y), generator=stream), y.device)
     order = order[torch.argsort(y[order], stable=True)]
     ranked = y[order]
     first, end = torch.searchsorted(ranked, ranked), torch.searchsorted(ranked, ranked, right=True)
@@ -59,21 +60,21 @@ class SameClassMix(Toggle):
         return paste(batch, partner, boxes(1 - keep, torch.arange(size), height, width, stream), None)
 
 
-def amplitude_mixed(x: Tensor, other: Tensor, share: Tensor, beta: float) -> Tensor:
-    """The phases of x (B, C, H, W) with amplitudes that move by `share` (B,) to those of `other` at low frequencies.
+def amplitude_mixed(x: Tensor, partner: Tensor, share: Tensor, beta: float) -> Tensor:
+    """The phases of x (B, C, H, W) with amplitudes that move by `share` (B,) to those of `x[partner]` at low frequencies.
 
     Low are those up to beta times the shorter side, in waves along each axis. In float32; the result may leave [0, 1].
     """
     import torch
 
     height, width = x.shape[2:]
-    most = max(1, int(beta * min(height, width))) + 0.5
-    rows = torch.fft.fftfreq(height, 1 / height, device=x.device).abs()
-    columns = torch.fft.rfftfreq(width, 1 / width, device=x.device)
-    low = (rows[:, None] < most) & (columns < most)
-    ours, theirs = torch.fft.rfft2(x.float()), torch.fft.rfft2(other.float())
-    amplitude = torch.lerp(ours.abs(), theirs.abs(), share.view(-1, 1, 1, 1) * low)
-    mixed: Tensor = torch.fft.irfft2(torch.polar(amplitude, ours.angle()), s=(height, width))
+    most = max(1, int(beta * min(height, width)))
+    waves = torch.fft.rfft2(x.float())
+    falling = slice(max(most + 1, height - most), height)  # negative frequencies of the rows
+    for low in (waves[:, :, : most + 1, : most + 1], waves[:, :, falling, : most + 1]):
+        amplitude = low.abs()
+        low.copy_(torch.polar(torch.lerp(amplitude, amplitude[partner], share.view(-1, 1, 1, 1)), low.angle()))
+    mixed: Tensor = torch.fft.irfft2(waves, s=(height, width))
     return mixed
 
 
@@ -104,8 +105,8 @@ class AmplitudeMix(Toggle):
         import torch
 
         stream, size = at.stream("amplitude_mix"), len(batch.x)
-        partner = cycle(size, stream).to(batch.x.device)
-        share = (self.strength * torch.rand(size, generator=stream)).to(batch.x.device)
-        chosen = (torch.rand(size, generator=stream) < self.prob).view(-1, 1, 1, 1).to(batch.x.device)
-        mixed = amplitude_mixed(batch.x, batch.x[partner], share, self.beta).clamp(0, 1)
+        partner = sent(cycle(size, stream), batch.x.device)
+        share = sent(self.strength * torch.rand(size, generator=stream), batch.x.device)
+        chosen = sent((torch.rand(size, generator=stream) < self.prob).view(-1, 1, 1, 1), batch.x.device)
+        mixed = amplitude_mixed(batch.x, partner, share, self.beta).clamp_(0, 1)
         return batch._replace(x=torch.where(chosen, mixed, batch.x))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cockpit.cards import card, knob
 from cockpit.families import Toggle
 from cockpit.travel import Batch, Moment, Outcome, Parts
+from cockpit.tricks._sent import sent
 from cockpit.tricks.mixing._mix import ONE_MIX, cycle
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Rebuilding:
             pixels = batch.x * self._train.std + self._train.mean
             loss = plain.loss + self._knobs.rec * _apart(self.decoder(code, rest, *pixels.shape[2:]), pixels)
             if at.clock.epoch >= self._knobs.warm_epochs:
-                partner = cycle(len(batch.x), at.stream("samosa")).to(batch.x.device)
+                partner = sent(cycle(len(batch.x), at.stream("samosa")), batch.x.device)
                 with frozen_statistics(self._net):  # else evaluation would use the statistics of blurred images
                     loss = loss + self._mixed(batch, code, rest[partner], forward, criterion)
             return plain._replace(loss=loss)
