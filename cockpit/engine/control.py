@@ -125,11 +125,13 @@ class Control:
             return None
         end = None
         while not end and (self._waiting or self.paused):
+            crew.job.stages.enter("paused")
             self._bell.wait()
             self._bell.clear()
             while self._waiting and not end:
                 end = self._one(self._waiting.popleft(), crew)
         crew.recorder.restart_clock()
+        crew.job.stages.enter("record")
         return end
 
     def _one(self, command: Command | Refused, crew: Crew) -> End | None:

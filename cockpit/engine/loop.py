@@ -51,7 +51,9 @@ def train_epoch(job: Training, recorder: Recorder, keeper: Keeper, control: Cont
         stop = ""
         if job.calendar.ends_epoch(job.step):
             recorder.flush()
+            job.stages.enter("evaluation")
             stop = evaluate(job, keeper)
+            job.stages.enter("record")
             recorder.restart_clock()
         tell(job, keeper)
         here = job.step
@@ -71,15 +73,18 @@ def take_step(job: Training, places: Tensor, recorder: Recorder) -> None:
 
 def advance(job: Training, places: Tensor, rate: float | None = None) -> Left:
     """One update, with the seams drawn in; at the schedule's learning rate, or at another."""
+    job.stages.step(sampled=job.probe.due(job.step + 1))
     at = job.moment()
     lr = job.set_lr(at, rate)
     batches, again, seen = with_room(job, len(places), lambda: passes(job, places, at))
+    job.stages.enter("optimizer")
     norm = job.gradients(at)
     job.update(again)
     layers = job.probe.after()
     if job.stepped:
         job.wiring.through("weights", job.model, at)
     job.step += 1
+    job.stages.enter("record")
     spent = job.probe.meter.take()
     return Left(
         job.step, lr, seen.loss, seen.logits, batches[-1].y, norm, layers, spent, held=job.held, accuracy=job.team.accuracy
@@ -101,8 +106,10 @@ def backward(job: Training, batches: Sequence[Batch], at: Moment) -> Outcome:
     job.zero_grad()
     losses = []
     for number, batch in enumerate(batches):
+        job.stages.enter("forward")
         loss, logits = job.objective(batch, at.part(number))  # yhat = model(x); loss = criterion(yhat, y)
         loss = job.team.weigh(job, loss, batches, number)
+        job.stages.enter("backward")
         job.descend(loss)
         losses.append(loss.detach())
     total = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
@@ -117,6 +124,7 @@ def repeat_of(job: Training, batches: Sequence[Batch], at: Moment) -> Again:
         assert mark is not None, "a trick that looks at a batch twice says so with the tag looks_twice"
         with torch.enable_grad(), mark.rewound(), frozen_statistics(job.model):
             loss = backward(job, batches, at).loss
+        job.stages.enter("optimizer")
         job.gradients(at, measure=False)
         return loss
 

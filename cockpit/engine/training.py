@@ -20,6 +20,7 @@ from cockpit.engine.feed import Feed, in_order, shuffled
 from cockpit.engine.memory import Room
 from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
+from cockpit.engine.stages import Stages
 from cockpit.engine.wiring import Wiring
 from cockpit.recipe import Recipe
 from cockpit.runs.calendar import Calendar
@@ -50,6 +51,8 @@ class Training:
     criterion: Criterion = field(init=False)
     objective: Objective = field(init=False)
     probe: LayerProbe = field(init=False)
+    stages: Stages = field(init=False)
+    """What its time is spent on."""
     calendar: Calendar = field(init=False)
     batch_size: int = field(init=False)
     """Images in the first optimizer step."""
@@ -81,6 +84,7 @@ class Training:
         self.room = Room(self.said)
         weights = [weight for _, weight in layers_of(self.model)]
         self.probe = LayerProbe(weights, self.recipe.train.probe_every, Meter(self.device.type))
+        self.stages = Stages(self.device.type)
         self.calendar = Calendar([self.wiring.steps(batches_of(self.train, self.recipe), n) for n in range(self.epochs)])
         self.batch_size = len(next(self.rest_of_epoch())) if self.wiring.uses("sampler") else self.recipe.train.batch_size
         self._rewrap()

@@ -49,6 +49,10 @@ class Flight:
         """Steps done."""
         return self.job.step if self.job else 0
 
+    def spent(self) -> dict[str, float]:
+        """Seconds that the training spent on each stage so far."""
+        return self.job.stages.seconds() if self.job else {}
+
     def fly(self) -> None:
         """Train. Whatever happens, the last event of the run says how it ended, or that it waits without its device."""
         # Threads that spin at a barrier starve each other, and the screen, where cores are few: it halves the speed.

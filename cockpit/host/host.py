@@ -86,7 +86,7 @@ class Host:
 
     def _fly(self, idle: Callable[[], None]) -> ev.Ended | None:
         """Train; None where the run waits without its device."""
-        machine = MachineLog(self.run_dir)
+        machine = MachineLog(self.run_dir, self.flight.spent)
         thread = threading.Thread(target=self.flight.fly, name="training", daemon=True)
         thread.start()
         while thread.is_alive():

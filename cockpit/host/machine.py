@@ -1,14 +1,15 @@
-"""What the machine is doing: processor, memory, and the GPU where NVML knows one."""
+"""What the machine is doing: processor, memory, the GPU where NVML knows one; and what the training spends its time on."""
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import psutil
 
 from cockpit.runs.directory import RunDir
-from cockpit.runs.tables import MACHINE, TableWriter
+from cockpit.runs.tables import MACHINE, STAGES, TableWriter
 
 EVERY = 2.0
 """Seconds between two samples."""
@@ -17,7 +18,9 @@ EVERY = 2.0
 class MachineLog:
     """Samples the machine into the run's table. A machine without a GPU, or with slices of one, does no harm."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, spent: Callable[[], Mapping[str, float]] = dict) -> None:
+        """`spent`: the seconds of each stage of the training so far."""
+        self._split = _Split(spent)
         self._table = TableWriter(run.table("machine"), MACHINE)
         self._process = psutil.Process()
         self._gpu = _first_gpu()
@@ -31,7 +34,8 @@ class MachineLog:
         self._next = time.monotonic() + EVERY
         row = np.zeros(1, MACHINE)
         memory = psutil.virtual_memory().percent
-        row[0] = (time.time(), psutil.cpu_percent(), memory, self._process.memory_info().rss, *_gpu_numbers(self._gpu))
+        load = (time.time(), psutil.cpu_percent(), memory, self._process.memory_info().rss)
+        row[0] = (*load, *_gpu_numbers(self._gpu), *self._split.percent())
         try:
             self._table.append(row)
         except OSError:
@@ -40,6 +44,25 @@ class MachineLog:
     def close(self) -> None:
         """Close the table."""
         self._table.close()
+
+
+class _Split:
+    """What the training spends its time on, since the last look."""
+
+    def __init__(self, spent: Callable[[], Mapping[str, float]]) -> None:
+        self._spent = spent
+        self._last: Mapping[str, float] = {}
+        self._percent = [math.nan] * len(STAGES)
+
+    def percent(self) -> list[float]:
+        """Of each stage; as at the last look where none has ended since, and NaN before the first."""
+        spent = self._spent()
+        since = [max(0.0, spent.get(stage, 0.0) - self._last.get(stage, 0.0)) for stage in STAGES]
+        whole = sum(since)
+        if whole:
+            self._last = spent
+            self._percent = [100 * seconds / whole for seconds in since]
+        return self._percent
 
 
 def _first_gpu() -> Any:

@@ -48,6 +48,9 @@ LAYERS = np.dtype(
         ("alike", "<f4"),  # mean cosine between the rows of the weight, 1 where all are one; measured with the units
     ]
 )
+STAGES = ("data", "wait", "forward", "backward", "optimizer", "record", "evaluation")
+"""What a training may spend its time on: making batches, standing still until there are images to make them of, the three
+parts of a step, then rows, flags, commands and checkpoints."""
 MACHINE = np.dtype(
     [
         ("time", "<f8"),  # unix seconds
@@ -58,6 +61,7 @@ MACHINE = np.dtype(
         ("gpu_memory", "<f4"),  # percent
         ("gpu_temperature", "<f4"),  # degrees Celsius
         ("gpu_power", "<f4"),  # watts
+        *((stage, "<f4") for stage in STAGES),  # percent of the training's time since the last row
     ]
 )
 TABLES = {"steps": STEPS, "layers": LAYERS, "machine": MACHINE}

@@ -1,7 +1,7 @@
 """The run as a whole: header line, summary after the end, and the machine under it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cockpit.recipe import Recipe, lay
@@ -9,6 +9,7 @@ from cockpit.runs.directory import RunDir
 from cockpit.runs.history import History
 from cockpit.runs.pausing import why_paused
 from cockpit.runs.summary import probing
+from cockpit.runs.tables import STAGES
 from cockpit.ui.format import count, duration, epochs, percent, si
 from cockpit.ui.model.words import STATES, Word, clean
 
@@ -161,4 +162,10 @@ def machine(history: History) -> tuple[str, ...]:
         ("", row["gpu_power"], "W"),
     )
     known = [f"{label} {item:.0f} {unit}".strip() for label, item, unit in gpu if math.isfinite(item)]
-    return ("  ".join(said), *(["  ".join(known)] if known else []), *probes)
+    return ("  ".join(said), *(["  ".join(known)] if known else []), *_split(row), *probes)
+
+
+def _split(row: Mapping[str, float]) -> tuple[str, ...]:
+    """What the training spends its time on, in the order of a step; less what takes no time."""
+    stages = [f"{row[stage]:.0f} {stage}" for stage in STAGES if row.get(stage, math.nan) >= 0.5]
+    return ("time % " + ", ".join(stages),) if stages else ()
