@@ -33,7 +33,7 @@ def save(path: Path, state: dict[str, Any], spare: Path | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         inspect(part)
-        load(part, mapped=True)
+        _read(part, mapped=True)
         if spare and path.exists():
             link(path, spare)
         os.replace(part, path)
@@ -53,14 +53,22 @@ def load(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """
     try:
         inspect(path, whole=not mapped)
-        with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        return _read(path, mapped=mapped)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path.name} yet") from error
     except ArchiveError as error:
         raise CheckpointError(f"checkpoint {path.name} {error}") from error
     except PermissionError as error:
         raise CheckpointError(f"checkpoint {path.name} cannot be read: {error.strerror}") from error
+
+
+def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
+    """What torch reads in an archive that was looked at."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what torch says of a strange file, the error says in our words
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except (FileNotFoundError, PermissionError):
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"checkpoint {path.name} holds more than weights and was not loaded") from error
     except Exception as error:  # torch's reader raises whatever a damaged file makes it raise

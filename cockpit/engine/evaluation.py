@@ -15,6 +15,7 @@ from cockpit.engine.facts import inputs_of, outputs_of, recalls_of
 from cockpit.engine.feed import Feed
 from cockpit.engine.keeper import Keeper
 from cockpit.engine.memory import fewest
+from cockpit.engine.randomness import apart
 from cockpit.engine.scoring import Scores, all_scores, rank, score
 from cockpit.engine.training import Training
 from cockpit.engine.units import Activity, unit_rows, watch_activity
@@ -85,7 +86,7 @@ def _in_training_mode(job: Training, model: nn.Module) -> Scores | None:
     """The clean probe once more as training sees it, where the mode makes a difference. Nothing is moved by it."""
     if not batch_norms(model) and not any(isinstance(part, DROPOUTS) and part.p > 0 for part in model.modules()):
         return None
-    with frozen_statistics(model), torch.random.fork_rng():
+    with frozen_statistics(model), apart(job.device):
         enough = (places for places in job.probe_places() if len(places) >= fewest(model))
         return _scored(job, model, job.train, enough, mode="train")
 
@@ -109,7 +110,7 @@ def measure_start(job: Training) -> tuple[ev.Measured, Rows]:
             module.train()  # its running statistics know nothing yet
     places = next(job.probe_places())
     batch = job.train.clean(places)
-    with torch.no_grad(), torch.random.fork_rng(), watch_activity(twin) as activity, job.precision.autocast():
+    with torch.no_grad(), apart(job.device), watch_activity(twin) as activity, job.precision.autocast():
         logits = job.room.logits(lambda part: twin(job.train.clean(part).x).float(), places, fewest(twin), activity)
         loss = job.criterion(logits, batch.y)
         expected = job.criterion(torch.zeros_like(logits) + _bias(twin, logits.shape[1]), batch.y)

@@ -216,8 +216,8 @@ class Logbook:
             self.write(ev.Noted(step=self.history.step, level="warning", text=relief))
 
     def _refresh(self) -> None:
-        self.history.steps = read_table(self.run.table("steps"), STEPS)
-        self.history.layers = read_table(self.run.table("layers"), LAYERS)
+        self.history.steps = np.asarray(read_table(self.run.table("steps"), STEPS))
+        self.history.layers = np.asarray(read_table(self.run.table("layers"), LAYERS))
 
     def _say(self, findings: Iterable[ev.Event]) -> None:
         for finding in findings:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cockpit.engine.feed import Feed
+from cockpit.engine.randomness import apart
 from cockpit.recipe import Recipe
 
 
@@ -47,6 +48,6 @@ def _try_single(model: nn.Module, train: Feed, recipe: Recipe) -> None:
 
 def _shown(model: nn.Module, train: Feed, count: int) -> torch.Tensor:
     places = torch.arange(count, device=train.labels.device)
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), apart(places.device):
         logits: torch.Tensor = copy.deepcopy(model).train()(train.clean(places).x)
     return logits
