@@ -61,7 +61,7 @@ class Training:
     differentiable: bool = field(init=False)
     """Whether the backward pass must itself be differentiable."""
     stepped: bool = field(default=True, init=False)
-    """Whether the last step moved the weights: fp16 skips one whose gradients overflow."""
+    """Whether tricks may act on the weights: fp16 skips a step whose gradients overflow."""
     held: bool = field(default=False, init=False)
     """Whether a trick held the last step back: neither weights nor optimizer were touched."""
     team: Alone = field(default_factory=team, init=False)
@@ -131,10 +131,11 @@ class Training:
         elif not scaler.is_enabled():
             self.optimizer.step()
         else:
-            scale = scaler.get_scale()
+            asked = self.wiring.uses("weights")  # whether they moved; the answer waits for the device
+            scale = scaler.get_scale() if asked else 0.0
             scaler.step(self.optimizer)
             scaler.update()
-            self.stepped = scaler.get_scale() >= scale
+            self.stepped = not asked or scaler.get_scale() >= scale
 
     @property
     def epochs(self) -> int:
