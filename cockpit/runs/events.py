@@ -3,7 +3,11 @@
 import dataclasses
 import json
 import math
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from sys import intern
 from typing import Any, ClassVar
 
 from cockpit.runs.facts import Inputs, Outputs
@@ -156,8 +160,8 @@ class Evaluated(Event):
     plain_accuracy: float | None = None
     """On validation, of the weights as trained and without test-time tricks, where `weights` says that others were scored."""
     plain_loss: float | None = None
-    recalls: tuple[float, ...] = ()
-    """Of each class on validation; NaN where it has no image."""
+    recalls: Sequence[float] = ()
+    """Of each class on validation; NaN where it has no image. Kept as an array: a run may have a thousand classes."""
     outputs: Outputs | None = None
     """On the clean probe."""
     train_mode_loss: float = math.nan
@@ -167,6 +171,9 @@ class Evaluated(Event):
     """The validation was made with the network in training mode (a loop of the user's own)."""
     said_accuracy: float = math.nan
     """What the user's own loop says the validation accuracy is, where it says so."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recalls", array("d", self.recalls))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +323,8 @@ _NESTED: dict[str, Any] = {
     "val_inputs": Inputs,
     "outputs": Outputs,
 }
+PLAIN = (int, str, bool, float)
+"""Types of fields that JSON holds as they are."""
 
 
 def encode(event: Event) -> str:
@@ -340,7 +349,7 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, array)):
         return [_plain(item) for item in value]
     return value
 
@@ -348,24 +357,41 @@ def _plain(value: Any) -> Any:
 def _build(cls: Any, raw: dict[str, Any]) -> Any:
     """Fill a dataclass from JSON: unknown keys are a newer version's and are left out."""
     filled = {}
-    for spec in dataclasses.fields(cls):
-        if spec.name in raw:
-            value = raw[spec.name]
-            nested = _NESTED.get(spec.name)
-            if nested and value is not None:
-                value = tuple(_build(nested, item) for item in value) if isinstance(value, list) else _build(nested, value)
-            filled[spec.name] = _revive(value, spec.type)
+    for name, kind, read in _readers(cls):
+        if name in raw:
+            value = raw[name]
+            filled[name] = value if type(value) is kind else read(value)
     return cls(**filled)
 
 
-def _revive(value: Any, hint: Any) -> Any:
-    """A value as its field has it. ValueError where the file holds something else."""
-    if hint in (int, str, bool) and type(value) is not hint:
-        raise ValueError(f"expected {hint.__name__}, got {value!r}")
-    if hint in (float, float | None) and isinstance(value, (str, int)):
-        return float(value)
+@cache
+def _readers(cls: Any) -> tuple[tuple[str, Any, Callable[[Any], Any]], ...]:
+    """(name, the type that is taken as it is, what makes the field of anything else): a long log has a million fields."""
+    return tuple((spec.name, spec.type if spec.type in PLAIN else None, _reader(spec)) for spec in dataclasses.fields(cls))
+
+
+def _reader(spec: "dataclasses.Field[Any]") -> Callable[[Any], Any]:
+    hint, nested = spec.type, _NESTED.get(spec.name)
+    if nested:
+        return lambda value: _build_all(nested, value)
+    if hint in (int, str, bool):
+        return lambda value: _refuse(value, hint)
+    if hint in (float, float | None):
+        return lambda value: float(value) if isinstance(value, (str, int)) else value
     if hint == dict[str, float]:
-        return {str(name): float(number) for name, number in dict(value).items()}
-    if isinstance(value, list) and "tuple" in str(hint):
-        return tuple(tuple(item) if isinstance(item, list) else item for item in value)
-    return value
+        return lambda value: {intern(str(name)): float(number) for name, number in dict(value).items()}
+    return _frozen if "tuple" in str(hint) else lambda value: value
+
+
+def _build_all(cls: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_build(cls, item) for item in value)
+    return None if value is None else _build(cls, value)
+
+
+def _refuse(value: Any, hint: Any) -> Any:
+    raise ValueError(f"expected {hint.__name__}, got {value!r}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(tuple(item) if isinstance(item, list) else item for item in value) if isinstance(value, list) else value

@@ -1,6 +1,6 @@
 """All that a run has recorded up to a moment, folded from its directory: what flags judge and screens draw."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ class History:
     started: ev.Started | None = None
     measured: ev.Measured | None = None
     evaluations: list[ev.Evaluated] = field(default_factory=list)
+    """In order. A run may make ten thousand: only the last one has a histogram, only the last and the best have scores."""
     active: dict[str, ev.Flagged] = field(default_factory=dict)
     """The findings that hold now, by flag."""
     findings: list[ev.Flagged | ev.Cleared] = field(default_factory=list)
@@ -34,6 +35,7 @@ class History:
     notes: list[ev.Noted] = field(default_factory=list)
     commands: list[ev.Commanded] = field(default_factory=list)
     checkpoints: list[ev.Checkpointed] = field(default_factory=list)
+    """In order, the last two of each path and reason."""
     launched: ev.Launched | None = None
     ended: ev.Ended | None = None
     """How the last host let go; None while one holds the run."""
@@ -78,7 +80,7 @@ class History:
             case ev.Measured():
                 self.measured = event
             case ev.Evaluated():
-                self.evaluations.append(event)
+                self.evaluations[-1:] = [*map(_past, self.evaluations[-1:]), event]
             case ev.Flagged():
                 self.active[event.id] = event
                 self.findings.append(event)
@@ -96,7 +98,8 @@ class History:
             case ev.Commanded():
                 self.commands.append(event)
             case ev.Checkpointed():
-                self.checkpoints.append(event)
+                like = [seen for seen in self.checkpoints if (seen.path, seen.reason) == (event.path, event.reason)]
+                self.checkpoints = [seen for seen in self.checkpoints if seen not in like[:-1]] + [event]
             case ev.Paused() | ev.Continued():
                 self.paused = isinstance(event, ev.Paused)
                 self.released = isinstance(event, ev.Paused) and event.released
@@ -123,6 +126,12 @@ class History:
         return rows["step"][known], rows[name][known]
 
 
+def _past(seen: ev.Evaluated) -> ev.Evaluated:
+    """What is asked of an evaluation once there is another."""
+    outputs = replace(seen.outputs, histogram=()) if seen.outputs else None
+    return replace(seen, outputs=outputs, scores=seen.scores if seen.best else {})
+
+
 class RunReader:
     """Follows a run directory: live, attached later or after its end, one code path."""
 
@@ -136,7 +145,7 @@ class RunReader:
     def poll(self) -> list[ev.Event]:
         """Read what is new into the history; returns the new events. A line that cannot be read is left out."""
         fresh = []
-        for line in self._lines.read():
+        for line in self._lines.follow():
             try:
                 event = ev.decode(line)
             except (ValueError, TypeError):

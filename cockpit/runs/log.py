@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,20 @@ class LineReader:
 
     def read(self) -> list[str]:
         """New whole lines; a torn last line waits until it is whole."""
+        return list(self.follow())
+
+    def follow(self) -> Iterator[str]:
+        """The same, one after the other: a long log need not lie in the memory at once. Those that were not asked for wait."""
         try:
             with open(self._path, "rb", opener=_plain) as file:
                 file.seek(self._offset)
-                data = file.read()
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    self._offset += len(line)
+                    yield line[:-1].decode("utf-8", "replace")
         except OSError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return whole.decode("utf-8", "replace").split("\n")[:-1]
+            return
 
 
 def flush(path: Path) -> None:
