@@ -19,6 +19,8 @@ BLOCK = 20
 """Steps between two looks of the step-driven flags at the start of a run ..."""
 SLOWEST = 5
 """... and so many times as many from step 2,000 on: what happens late happens slowly, and a look is not free."""
+RECENT = 100
+"""Looks that a resumed run is given again: several times as many as any flag counts."""
 
 Finding = Flagged | Cleared
 
@@ -72,13 +74,43 @@ class Judge:
         return found + self._look(("rows", "start"), seen, only_proof=True)
 
     def catch_up(self) -> None:
-        """After a resume: look again at all that counts, in silence; what holds is what the log says."""
+        """After a resume: look again at all that counts, in silence; what holds is what the log says.
+
+        No flag remembers more than its last few looks, so that a long run is looked at from where they began.
+        """
         if self._history.measured:
             self.start()
+        self._skip()
         self.rows()
         self._active = dict(self._history.active)
         for watch in self._watches:
             watch.level = _rank(self._active.get(watch.id))
+
+    def _skip(self) -> None:
+        """Go on from RECENT looks ago, as if all before had been looked at, and for evaluations from as many of them ago."""
+        looks, step, last = deque([0], RECENT), 0, _last_step(self._history)
+        while (step := next_look(step)) <= last:
+            looks.append(step)
+        if not looks[0]:
+            return
+        past = [seen.step for seen in self._history.evaluations if seen.step < looks[0]]
+        for number, at in list(enumerate(past, 1))[-RECENT:]:
+            self._recall(at)
+            self._look(("evaluation",), self._narrowed(at, number))
+        self._recall(looks[0])
+        self._looked, self._evaluations = looks[0], len(past)
+
+    def _recall(self, step: int) -> None:
+        """What stood, by the log, when this step was done and looked at, and before an evaluation at it was."""
+        self._active = {}
+        for watch in self._watches:
+            late = watch.flag.moment == "evaluation"
+            said = [one for one in self._history.findings if one.id == watch.id and one.step + late <= step]
+            stands = said[-1] if said and isinstance(said[-1], Flagged) else None
+            watch.level = _rank(stands)
+            if stands:
+                self._active[watch.id] = stands
+                watch.began = watch.began if watch.window else stands.since
 
     def sign(self, flag: Flag, seen: History) -> Sign | None:
         """What a flag sees in a history."""
@@ -124,7 +156,8 @@ class Judge:
         return History(
             started=whole.started,
             measured=whole.measured,
-            evaluations=whole.evaluations[:evaluations],
+            # Not a copy where it is the same: a flag only reads it, and a long run has many.
+            evaluations=whole.evaluations if evaluations == len(whole.evaluations) else whole.evaluations[:evaluations],
             active=dict(self._active),
             edits=[edit for edit in whole.edits if edit.step <= step],
             steps=np.asarray(whole.steps)[: rows_until(whole.steps, step)],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flags_canned import cases, history
 
+from cockpit import judge as judge_module
 from cockpit.cards import card, knob
 from cockpit.catalog import flags
 from cockpit.diagnosis import Flag, Moment, Sign
@@ -72,7 +73,11 @@ def test_the_lively_cases_do_rise_and_clear() -> None:
 
 @pytest.mark.parametrize("case", LIVELY, ids=lambda case: case["name"])
 @pytest.mark.parametrize("share", [0.35, 0.7])
-def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(case: dict[str, Any], share: float) -> None:
+@pytest.mark.parametrize("recent", [judge_module.RECENT, 12])
+def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(
+    case: dict[str, Any], share: float, recent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_module, "RECENT", recent)
     whole = history(case)
     checkpoint = int(whole.step * share)
     expected = [finding for finding in replay(whole, EVERY) if finding.step > checkpoint]

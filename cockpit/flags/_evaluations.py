@@ -7,7 +7,7 @@ import numpy as np
 from cockpit.flags._shared import PROGRESS, accuracy_error, has, learnable, planned, progressing, settled
 from cockpit.runs.events import Evaluated
 from cockpit.runs.history import History
-from cockpit.runs.tables import Rows
+from cockpit.runs.tables import Rows, rows_of
 
 FEW = 50
 """An accuracy over fewer validation images says next to nothing."""
@@ -88,8 +88,8 @@ def resting(history: History) -> bool:
 
 def unit_rows(history: History, column: str, step: int) -> Rows:
     """The rows of the layers in which an evaluation at that step measured a column such as `saturated`."""
-    rows = history.layers[-4096:] if step else history.layers[:4096]
-    measured: Rows = rows[(rows["step"] == step) & ~np.isnan(rows[column])]
+    rows = rows_of(history.layers, step)
+    measured: Rows = rows[~np.isnan(rows[column])]
     return measured
 
 

@@ -10,7 +10,7 @@ from cockpit.diagnosis import Flag, Moment, Severity, Sign
 from cockpit.flags._shared import Floats, learned
 from cockpit.runs.events import Remedy, Started
 from cockpit.runs.history import History
-from cockpit.runs.tables import Rows
+from cockpit.runs.tables import Rows, places_of
 
 UNDERFLOW = 1e-6
 """Where the smallest gradient is below this share of the largest, those of 0 have vanished: that is another illness."""
@@ -95,7 +95,7 @@ class FrozenParameters(Flag):
         if first is None or last is None or min(len(first), len(last)) < self.steps // 2:
             return None
         both = np.concatenate([first[: self.steps], last[-self.steps :]])
-        at = np.searchsorted(history.steps["step"], both["step"][:, 0]).clip(max=len(history.steps) - 1)
+        at = places_of(history.steps, both["step"][:, 0])
         rates = history.steps["lr"][at].astype(np.float64)[:, None]
         grads, moves, norms = (both[name].astype(np.float64) for name in ("grad_norm", "update_ratio", "weight_norm"))
         on = rates[:, 0] > 0

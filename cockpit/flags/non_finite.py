@@ -62,6 +62,8 @@ class NonFinite(Flag):
         if _val_lost([seen.val_loss for seen in history.evaluations[-2:]]):
             return f"the validation loss became {history.evaluations[-1].val_loss}", history.evaluations[-1].step
         recent = sampled(history, self.gradients - 1 + BLOCK_OF_ROWS)
+        if not np.isinf(recent["grad_norm"]).any():
+            return None
         first, count = 0, 0
         for step, norm in zip(recent["step"], recent["grad_norm"], strict=True):
             first, count = (int(step) if not count else first, count + 1) if np.isinf(norm) else (0, 0)

@@ -11,6 +11,7 @@ from cockpit.flags._data import start_for
 from cockpit.flags._shared import choose
 from cockpit.runs.events import Remedy
 from cockpit.runs.history import History
+from cockpit.runs.tables import rows_of
 
 EXACT = 1e-5
 """Cosines this close to 1 come of weights that are one number, not of chance."""
@@ -64,8 +65,8 @@ class SymmetricInit(Flag):
     def _alike(self, history: History, step: int) -> dict[str, bool]:
         """Layer -> whether its units are alike; layers whose units have one input each cannot differ in direction."""
         layers = history.started.layers if history.started else ()
-        rows = history.layers[: len(layers)] if step == 0 else history.layers[-4096:]
-        rows = rows[(rows["step"] == step) & ~np.isnan(rows["alike"])]
+        rows = rows_of(history.layers, step)
+        rows = rows[~np.isnan(rows["alike"])]
         limit = 1 - EXACT if step == 0 else self.cosine
         return {
             layers[row["layer"]].name: bool(row["alike"] > limit)

@@ -52,7 +52,12 @@ class WastedCompute(Flag):
     def _died(self, history: History) -> Sign | None:
         wait = max(5, math.ceil(self.lasting * planned(history)))
         peak, recent = lr_curve(history).max(), history.steps["lr"][-wait:]
-        if has(history, "no_lr") or len(recent) < wait or not 0 <= float(recent.max()) < self.dead * peak * (1 - 1e-6):
+        if (
+            has(history, "no_lr")
+            or len(recent) < wait
+            or not recent[-1] < self.dead * peak
+            or not 0 <= float(recent.max()) < self.dead * peak * (1 - 1e-6)
+        ):
             return None
         died = _last_alive(history, self.dead * peak)
         if died >= self.before * planned(history) or done(history):
@@ -69,14 +74,15 @@ class WastedCompute(Flag):
         seen = history.evaluations
         if not seen or not learned(history) or rising(history):
             return None
+        # What is kept as best may be better by another score, or as accurate with a lower loss.
+        kept = next((number for number in range(len(seen) - 1, 0, -1) if seen[number].best), 0)
+        if not self._long_ago(history, kept):
+            return None
         losses, scores = (np.array([getattr(one, name) for one in seen]) for name in ("val_loss", "val_accuracy"))
         if not (np.isfinite(losses) & np.isfinite(scores)).all():
             return None
-        # What is kept as best may be better by another score, or as accurate with a lower loss.
-        kept = max((number for number, one in enumerate(seen) if one.best), default=0)
         best = max(int(np.argmin(losses)), int(np.argmax(scores)), kept)
-        idle = history.step - seen[best].step
-        if len(seen) - best <= PATIENCE or idle <= self.flat * planned(history):
+        if not self._long_ago(history, best):
             return None
         names = dict.fromkeys(("loss", "accuracy", seen[-1].score.replace("_", " ")))
         return Sign(
@@ -84,12 +90,17 @@ class WastedCompute(Flag):
             headline=f"no better validation {' or '.join(names)} since epoch {seen[best].epoch}",
             why="The network knows its training images; more of the same only costs time.",
             evidence={
-                "steps since": float(idle),
+                "steps since": float(history.step - seen[best].step),
                 "best val loss": float(losses.min()),
                 "best val accuracy": float(scores.max()),
             },
             remedies=_stop(history),
         )
+
+    def _long_ago(self, history: History, best: int) -> bool:
+        """Whether nothing since the evaluation with this number was a success for too long."""
+        seen = history.evaluations
+        return len(seen) - best > PATIENCE and history.step - seen[best].step > self.flat * planned(history)
 
 
 def _last_alive(history: History, limit: float) -> int:

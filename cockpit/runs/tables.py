@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,22 @@ def blank(count: int | tuple[int, ...], dtype: np.dtype[Any]) -> Rows:
 def rows_until(rows: Rows, step: int) -> int:
     """How many rows of a table with steps go up to and with that step. searchsorted would first copy the whole column."""
     return bisect_right(np.asarray(rows)["step"], step)
+
+
+def rows_of(rows: Rows, step: int) -> Rows:
+    """The rows of one step of a table with steps."""
+    found: Rows = np.asarray(rows)[rows_until(rows, step - 1) : rows_until(rows, step)]
+    return found
+
+
+def places_of(rows: Rows, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the rows of some steps are, or would be, in a table that has one row a step; at most its last place."""
+    column = np.asarray(rows)["step"]
+    last = len(column) - 1
+    places: NDArray[np.int64] = (steps - column[0]).clip(0, last)
+    for at in np.flatnonzero(column[places] != steps):  # steps are missing
+        places[at] = min(bisect_left(column, steps[at]), last)
+    return places
 
 
 def orderly(rows: Rows) -> Rows:
