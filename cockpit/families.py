@@ -116,6 +116,11 @@ class Source(Member):
         "train", help="subtract the mean of the training split and divide by its standard deviation, per channel"
     )
 
+    keep: Literal["auto", "device", "host", "files"] = knob(
+        "auto",
+        help="where the images wait: on the device as bytes, in this machine's memory, or in their files, to be decoded by "
+        "processes of their own; auto takes the first of these that they fit in",
+    )
     mirror: bool | None = knob(None, help="whether a mirrored image is still of its class; none: what is known of the source")
 
     mirrors: ClassVar[bool] = True

@@ -1,6 +1,5 @@
 """Image files of any size and mode into bytes of one shape, decoded in parallel."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cockpit.datasets.means import cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,8 +37,8 @@ def decode(paths: Sequence[Path], size: int, say: Callable[[str], None]) -> list
     """Decode every file to size x size, in order."""
     done: list[Picture | Broken] = []
     reported = time.monotonic()
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for result in pool.map(lambda path: _decode(path, size), paths):
+    with ThreadPoolExecutor(min(16, cores())) as pool:
+        for result in pool.map(lambda path: decoded(path, size), paths):
             done.append(result)
             if time.monotonic() - reported > REPORT_EVERY:
                 reported = time.monotonic()
@@ -45,7 +46,8 @@ def decode(paths: Sequence[Path], size: int, say: Callable[[str], None]) -> list
     return done
 
 
-def _decode(path: Path, size: int) -> Picture | Broken:
+def decoded(path: Path, size: int) -> Picture | Broken:
+    """One file as size x size bytes."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -59,6 +61,22 @@ def _decode(path: Path, size: int) -> Picture | Broken:
         return Broken(path, "it is no image, or of an unknown kind")
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them raise
         return Broken(path, f"{type(error).__name__}: {error}")
+
+
+def all_grey(paths: Sequence[Path]) -> bool:
+    """Whether every file that can be opened is grey. Reads their heads alone."""
+    with ThreadPoolExecutor(min(16, cores())) as pool:
+        return all(pool.map(_grey, paths))
+
+
+def _grey(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.mode in GREY
+    except Exception:  # whoever reads the whole of it says what is wrong
+        return True
 
 
 def _flatten(image: "Image") -> "Image":

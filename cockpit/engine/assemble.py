@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from cockpit.engine.distributed_norm import sync_norms
 from cockpit.engine.facts import early_norm
 from cockpit.engine.feed import Feed
 from cockpit.engine.floors import chance_and_floor
+from cockpit.engine.homes import housed, words
 from cockpit.engine.probes import layers_of
 from cockpit.engine.training import Training, batches_of
 from cockpit.engine.trial import TrialError, try_out
@@ -62,20 +62,22 @@ def parts_of(recipe: Recipe, model: nn.Module, task: Task, train: Feed) -> Parts
 
 
 def feed_of(split: Split, loaded: Loaded, recipe: Recipe, device: torch.device) -> Feed:
-    """A split on the device."""
+    """A split on the device, or on its way there."""
 
     def per_channel(values: tuple[float, ...]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
     plain = recipe.data.standardise == "none"
     channels = loaded.facts.channels
+    pixels, stream = housed(split, loaded, recipe.data.keep, device)
     return Feed(
-        pixels=torch.from_numpy(np.ascontiguousarray(split.pixels)).to(device),
+        pixels=pixels,
         labels=torch.from_numpy(split.labels).to(device),
         scale=loaded.scale,
         mean=per_channel((0.0,) * channels if plain else loaded.mean),
         std=per_channel((1.0,) * channels if plain else loaded.std),
         layout=torch.channels_last if recipe.train.channels_last else torch.contiguous_format,
+        stream=stream,
     )
 
 
@@ -174,7 +176,12 @@ def started(job: Training, loaded: Loaded) -> ev.Started:
         precision=job.precision.name,
         params=sum(weight.numel() for weight in job.model.parameters()),
         layers=tuple(layer for layer, _ in layers_of(job.model, trained)),
-        data=replace(loaded.facts, mean=tuple(job.train.mean.flatten().tolist()), std=tuple(job.train.std.flatten().tolist())),
+        data=replace(
+            loaded.facts,
+            mean=tuple(job.train.mean.flatten().tolist()),
+            std=tuple(job.train.std.flatten().tolist()),
+            home=words(job.train, job.val),
+        ),
         plan={seam: list(names) for seam, names in job.wiring.plan.items()},
         steps_per_epoch=job.steps_per_epoch,
         total_steps=job.total_steps,

@@ -1,13 +1,16 @@
-"""Images on the device as bytes, and the batches of an epoch."""
+"""Images on the device as bytes, or on their way there, and the batches of an epoch."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from cockpit.engine.blocks import Block, Ordered, reach
+from cockpit.engine.lines import Mine
 from cockpit.engine.randomness import stream
+from cockpit.engine.streaming import Stream, Then
 from cockpit.travel import Batch
 
 
@@ -21,10 +24,10 @@ class _Ahead:
 
 @dataclass(frozen=True)
 class Feed:
-    """One split on the device. Every batch is a copy, so that a trick may change it in place."""
+    """One split. Every batch is a copy, so that a trick may change it in place."""
 
     pixels: Tensor
-    """uint8 (N, C, H, W)"""
+    """uint8 (N, C, H, W), on the device; (0, C, H, W) where the images come from a stream."""
     labels: Tensor
     """int64 (N,)"""
     scale: float
@@ -34,17 +37,41 @@ class Feed:
     std: Tensor
     layout: torch.memory_format = torch.contiguous_format
     """How the images that leave it lie in memory."""
+    stream: Stream | None = None
+    """Where images come from that do not lie on the device."""
     _ahead: _Ahead = field(default_factory=_Ahead, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def follow(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
-        """The places of these batches (int64, on the CPU) on the device, one after the other; `take` makes several at once."""
-        if batches:
-            order = torch.cat(tuple(batches)).to(self.labels.device)
-            self._ahead.ordered.add(order)
+    def follow(self, batches: Sequence[Tensor], mine: Mine | None = None, then: Then | None = None) -> Iterator[Tensor]:
+        """The places of these batches (int64, on the CPU) on the device, one after the other; `take` makes their images ahead.
+
+        `mine`: which part of a batch this process will take, all of it unless said. `then`: gives the batches that follow.
+        """
+        if not batches:
+            return
+        order = torch.cat(tuple(batches)).to(self.labels.device)
+        self._ahead.ordered.add(order)
+        with self.stream.line(order, batches, mine, then) if self.stream else nullcontext():
             yield from order.split([len(places) for places in batches])
+
+    def in_order(self, batch_size: int, mine: Mine | None = None) -> Iterator[Tensor]:
+        """The places of the whole split, in order, the short last batch included."""
+        return self.follow(torch.arange(len(self)).split(batch_size), mine)
+
+    def take_news(self) -> list[str]:
+        """What the user should know of the images since this was asked last."""
+        if not self.stream or not self.stream.images.news:
+            return []
+        news = self.stream.images.news
+        said = [*news]
+        news.clear()
+        return said
+
+    def take_waited(self) -> float:
+        """Seconds that the training stood waiting for images since this was asked last."""
+        return self.stream.take_waited() if self.stream else 0.0
 
     def take(self, ids: Tensor) -> Batch:
         """The images of these places, in [0, 1] and not yet standardised. `ids`: int64 on the device."""
@@ -55,14 +82,15 @@ class Feed:
         return Batch(*(made or self._made(ids)), ids)
 
     def _made(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self.pixels.index_select(0, ids).float().mul_(self.scale), self.labels.index_select(0, ids)
+        pixels = self.stream.gather(ids) if self.stream else self.pixels.index_select(0, ids)
+        return pixels.float().mul_(self.scale), self.labels.index_select(0, ids)
 
     def _block_from(self, ids: Tensor) -> Block | None:
         """A block that begins with this batch; None where it would hold no more, or where the batch was handed out before."""
         order, block, begin = self._ahead.ordered.of(ids), self._ahead.block, int(ids.storage_offset())
         if order is None or (block and block.order is order and block.first <= begin < block.end):
             return None
-        end = reach(ids, order, self.pixels[0].numel())
+        end = reach(ids, order, self.pixels.shape[1:].numel())
         if end <= begin + len(ids):
             return None
         return Block(order, begin, end, *self._made(order.narrow(0, begin, end - begin)))
@@ -87,8 +115,3 @@ def shuffled(count: int, batch_size: int, *, seed: int, epoch: int, drop_last: b
     whole = count - count % batch_size if drop_last else count
     batches: tuple[Tensor, ...] = order[:whole].split(batch_size)
     return batches
-
-
-def in_order(count: int, batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    """The places of a whole split, in order, the short last batch included."""
-    yield from torch.arange(count, device=device).split(batch_size)

@@ -7,8 +7,7 @@ from typing import Any
 from cockpit.datasets.base import DataError
 from cockpit.engine.assemble import feed_of
 from cockpit.engine.checkpoints import CheckpointError
-from cockpit.engine.data.load import Split
-from cockpit.engine.feed import in_order
+from cockpit.engine.data.sample import readable
 from cockpit.engine.memory import TooLargeError
 from cockpit.engine.reopen import ReopenError, reopen
 from cockpit.engine.scoring import score
@@ -61,9 +60,9 @@ def _score(run: RunDir) -> dict[str, Any]:
     images = loaded.vault.open_for_look()
     if not len(images):
         raise DataError("this run has no test images: none were sealed")
-    feed = feed_of(Split(images.pixels, images.labels), loaded, job.recipe, job.device)
+    feed = feed_of(readable(images), loaded, job.recipe, job.device)
     feed = replace(feed, mean=job.train.mean, std=job.train.std)
-    scores = score(found.scored, feed, in_order(len(feed), 512, job.device), job.plain_criterion, job.precision)
+    scores = score(found.scored, feed, feed.in_order(512), job.plain_criterion, job.precision)
     best = next((seen for seen in read_history(run).evaluations if seen.step == found.step), None)
     return {
         "t": time.time(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cockpit.engine import randomness
 from cockpit.engine.device import Precision
+from cockpit.engine.distributed import world
 from cockpit.engine.distributed_team import Alone, team
-from cockpit.engine.feed import Feed, in_order, shuffled
+from cockpit.engine.feed import Feed, shuffled
 from cockpit.engine.memory import Room
 from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
@@ -165,13 +166,23 @@ class Training:
     def rest_of_epoch(self) -> Iterator[Tensor]:
         """The places of the images of each step that the current epoch still has to make."""
         number, done = self.calendar.place(self.step)
+        then = partial(self._drawn, number + 1) if number + 1 < self.epochs else None
+        for places in self.train.follow(self._drawn(number)[done:], then=then):
+            yield places
+            for feed in (self.train, self.val):
+                self.said += feed.take_news()
+
+    def _drawn(self, number: int) -> Sequence[Tensor]:
+        """The places of every batch of an epoch."""
         train = self.recipe.train
-        batches = shuffled(len(self.train), train.batch_size, seed=self.recipe.seed, epoch=number, drop_last=train.drop_last)
+        batches: Sequence[Tensor] = shuffled(
+            len(self.train), train.batch_size, seed=self.recipe.seed, epoch=number, drop_last=train.drop_last
+        )
         if self.wiring.uses("sampler"):
             stream = partial(randomness.stream, self.recipe.seed, step=number)
             epoch = Epoch(number, self.train.labels.cpu(), train.batch_size, stream)
             batches = self.wiring.through("sampler", batches, epoch)
-        yield from self.train.follow(batches[done:])
+        return batches
 
     def batches(self, places: Tensor, at: Moment) -> list[Batch]:
         """The images of a step as the tricks leave them, in parts of one batch: a single one unless a trick asked for more."""
@@ -184,17 +195,17 @@ class Training:
     def probe_places(self) -> Iterator[Tensor]:
         """The places of the clean probe: a fixed, random part of the training split."""
         order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "probe", 0))
-        yield from order[:PROBE_IMAGES].to(self.device).split(min(256, self.scored_at_once))
+        yield from self.train.follow(order[:PROBE_IMAGES].split(min(256, self.scored_at_once)), _turn)
 
     def clean_places(self, batches: int = 100) -> Iterator[Tensor]:
         """Places of training images in a fixed random order: what batch norm statistics are taken from anew."""
         order = torch.randperm(len(self.train), generator=randomness.stream(self.recipe.seed, "clean", 0))
-        whole = order.to(self.device).split(256)[:batches]
-        yield from whole[:-1] if len(whole) > 1 and len(whole[-1]) == 1 else whole
+        whole = order.split(256)[:batches]
+        yield from self.train.follow(whole[:-1] if len(whole) > 1 and len(whole[-1]) == 1 else whole)
 
     def val_places(self) -> Iterator[Tensor]:
         """The places of the whole validation split."""
-        return in_order(len(self.val), self.scored_at_once, self.device)
+        return self.val.in_order(self.scored_at_once, _turn)
 
     @property
     def scored_at_once(self) -> int:
@@ -327,3 +338,8 @@ def batches_of(train: Feed, recipe: Recipe) -> int:
     """Batches in an epoch, before any trick changes them."""
     whole, rest = divmod(len(train), recipe.train.batch_size)
     return whole + (1 if rest and not recipe.train.drop_last else 0)
+
+
+def _turn(number: int, images: int) -> slice:
+    """All of a batch where it is this process's turn to score it, else nothing."""
+    return slice(0, images if number % world().size == world().rank else 0)

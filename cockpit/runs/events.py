@@ -65,6 +65,8 @@ class DataFacts:
     std: tuple[float, ...]
     duplicates: dict[str, int] = field(default_factory=dict)
     """Images that stand again: keys `train`, `train_val`, `train_test`, `val_test`."""
+    home: str = ""
+    """Where the images wait until they are wanted, in words; empty in records of older versions."""
 
 
 @dataclass(frozen=True, kw_only=True)

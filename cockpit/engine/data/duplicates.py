@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from cockpit.datasets.base import Images
+    from cockpit.datasets.listed import Listed
     from cockpit.engine.data.vault import Vault
 
 
@@ -17,7 +18,7 @@ def digests(pixels: NDArray[np.uint8 | np.float32]) -> list[bytes]:
     return [hashlib.blake2b(row.ravel().data, digest_size=16).digest() for row in rows]
 
 
-def count_duplicates(train: "Images", val: "Images", vault: "Vault") -> dict[str, int]:
+def count_duplicates(train: "Images | Listed", val: "Images | Listed", vault: "Vault") -> dict[str, int]:
     """`train`: training images that repeat an earlier one; `train_val`: validation images that also stand in training;
     `train_test`, `val_test`: test images that also stand in training, in validation."""
     train_hashes, val_hashes = digests(train.pixels), digests(val.pixels)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cockpit.datasets.base import DataError, Images
+from cockpit.datasets.base import DataError
 from cockpit.datasets.strata import Counts, allot, draw, keys
 from cockpit.datasets.words import listed
 
@@ -55,8 +55,3 @@ def limited(labels: NDArray[np.int64], classes: tuple[str, ...], limit: int, see
         raise DataError(f"data.limit: {limit} images cannot show all {len(classes)} classes; take at least {len(classes)}")
     quota = allot(sizes, min(limit, len(labels)), np.ones_like(sizes), sizes)
     return draw(labels, quota, keys(len(labels), seed))
-
-
-def chosen(images: Images, mask: Mask) -> Images:
-    """The marked images, in their order."""
-    return Images(images.pixels[mask], images.labels[mask])

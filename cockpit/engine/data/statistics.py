@@ -1,5 +1,6 @@
-"""Mean and standard deviation of the training pixels, exact."""
+"""Mean and standard deviation of the training pixels: exact, or of a sample where they stay in their files."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,19 @@ class Statistics(NamedTuple):
 def statistics(pixels: NDArray[np.uint8 | np.float32], scale: float) -> Statistics:
     """pixels: (N, C, H, W), to be multiplied by `scale`. Of bytes, from whole-number counts of the 256 levels."""
     if pixels.dtype == np.uint8:
-        measured = [(*_moments(_levels(pixels[:, channel])), 1.0) for channel in range(pixels.shape[1])]
-    else:
-        measured = [_of_floats(pixels[:, channel]) for channel in range(pixels.shape[1])]
+        return of_bytes([pixels], pixels.shape[1], scale)
+    return _scaled([_of_floats(pixels[:, channel]) for channel in range(pixels.shape[1])], scale)
+
+
+def of_bytes(parts: Iterable[NDArray[np.uint8 | np.float32]], channels: int, scale: float) -> Statistics:
+    """The same of images that come in parts: each uint8 (n, channels, H, W)."""
+    counts = np.zeros((channels, 256), np.int64)
+    for pixels in parts:
+        counts += np.stack([_levels(pixels[:, channel]) for channel in range(channels)])
+    return _scaled([(*_moments(levels), 1.0) for levels in counts], scale)
+
+
+def _scaled(measured: list[tuple[float, float, float]], scale: float) -> Statistics:
     return Statistics(
         mean=tuple(mean * scale for mean, _, _ in measured),
         std=tuple(std * scale if std >= least else 1.0 for _, std, least in measured),
@@ -45,7 +56,7 @@ def _of_floats(plane: NDArray[np.uint8 | np.float32]) -> tuple[float, float, flo
 
 def _levels(plane: NDArray[np.uint8 | np.float32]) -> NDArray[np.int64]:
     """How often each level occurs in (N, H, W)."""
-    images = max(1, CHUNK // plane[0].size)
+    images = max(1, CHUNK // int(np.prod(plane.shape[1:])))
     counts = np.zeros(256, np.int64)
     for start in range(0, len(plane), images):
         counts += np.bincount(plane[start : start + images].ravel(), minlength=256)

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from cockpit.datasets.base import DataError, Images, Sealed
+from cockpit.datasets.listed import Listed
 from cockpit.engine.data.duplicates import digests
 
 
@@ -23,14 +24,14 @@ class Vault:
         """How many test images are among these hashes. Reads the images, keeps their hashes, returns a number."""
         return sum(each in hashes for each in self._hashes)
 
-    def open_for_look(self) -> Images:
+    def open_for_look(self) -> Images | Listed:
         """The test images. Only the test command may call this, after it has written the look into the run's ledger.
 
         Raises DataError where they do not fit the training images.
         """
         images = self._sealed.open()
-        if images.pixels.shape[1:] != self._shape:
-            raise DataError(f"the test images are {_size(images.pixels.shape[1:])}, the training images {_size(self._shape)}")
+        if images.shape != self._shape:
+            raise DataError(f"the test images are {_size(images.shape)}, the training images {_size(self._shape)}")
         top = self._classes - 1
         if len(images) and not 0 <= images.labels.min() <= images.labels.max() <= top:
             raise DataError(f"test labels run from {images.labels.min()} to {images.labels.max()}, classes from 0 to {top}")
