@@ -256,7 +256,7 @@ def test_the_share_of_dead_units_stays_in_view_between_evaluations(runs: Path) -
     assert history.started
     count = len(history.started.layers)
     later = blank(40 * count, LAYERS)
-    later["layer"] = np.tile(np.arange(count), 40)
+    later["layer"], later["step"] = np.tile(np.arange(count), 40), history.step
     before = [row.dead for row in layers(history)]
     history.layers = np.concatenate([history.layers, later])
     assert [row.dead for row in layers(history)] == before != ["-"] * count

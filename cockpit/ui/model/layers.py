@@ -1,17 +1,20 @@
 """The layers pane: each layer's last measurements."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cockpit.runs.history import History
+from cockpit.runs.tables import Rows, rows_of
 from cockpit.ui.format import percent
 from cockpit.ui.model.words import clean
 
 TAIL = 16
 """Measurements a sparkline shows."""
-COUNTED = 4000
-"""Measurements among which the last count of units and the last spread are looked for: only evaluations take them."""
+MANY = 100
+"""Layers from which on those that are marked come first: nobody scrolls through a thousand."""
 DEAD, SATURATED = 0.4, 0.5
 """Shares of a layer's units from which on the layer is marked."""
 
@@ -62,31 +65,50 @@ def layers(history: History) -> tuple[LayerRow, ...]:
     if history.started is None:
         return ()
     known = history.started.layers
-    tail = history.layers[-TAIL * max(1, len(known)) :]
-    counted = history.layers[-COUNTED * max(1, len(known)) :]
-    counted = counted[~np.isnan(counted["dead"]) | ~np.isnan(counted["saturated"]) | ~np.isnan(counted["weight_std"])]
-    rows = []
-    for index, layer in enumerate(known):
-        mine = tail[tail["layer"] == index]
-        looked = counted[counted["layer"] == index]
-        dead, saturated = _last(looked["dead"]), _last(looked["saturated"])
-        rows.append(
-            LayerRow(
-                name=clean(layer.name),
-                grads=tuple(float(f"{norm:.3g}") for norm in mine["grad_norm"] if not np.isnan(norm)),
-                dead=percent(dead),
-                saturated=percent(saturated),
-                sick=(dead >= DEAD, saturated >= SATURATED),
-                ratio=_short(_last(mine["update_ratio"])),
-                std=_short(_last(looked["weight_std"])),
-            )
+    tail = np.asarray(history.layers)[-TAIL * max(1, len(known)) :]
+    # Units are counted, and the spread is taken, before the first step and by evaluations.
+    looks = [0, *(seen.step for seen in history.evaluations[-2:])]
+    looked = np.concatenate([*(rows_of(history.layers, step) for step in looks), tail])
+    dead, saturated, std = (_last(looked, name, len(known)) for name in ("dead", "saturated", "weight_std"))
+    ratio, grads = _last(tail, "update_ratio", len(known)), _series(tail, "grad_norm", len(known))
+    rows = [
+        LayerRow(
+            name=clean(layer.name),
+            grads=grads[place],
+            dead=percent(dead[place]),
+            saturated=percent(saturated[place]),
+            sick=(dead[place] >= DEAD, saturated[place] >= SATURATED),
+            ratio=_short(ratio[place]),
+            std=_short(std[place]),
         )
-    return tuple(rows)
+        for place, layer in enumerate(known)
+    ]
+    return tuple(sorted(rows, key=lambda row: not any(row.sick)) if len(rows) > MANY else rows)
 
 
-def _last(values: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> float:
-    known = values[~np.isnan(values)]
-    return float(known[-1]) if len(known) else float("nan")
+def _last(rows: Rows, name: str, count: int) -> list[float]:
+    """The last known value of each layer; NaN where there is none."""
+    found = np.full(count, np.nan)
+    known = rows[~np.isnan(rows[name]) & (rows["layer"] < count)]
+    found[known["layer"]] = known[name]  # of several for one layer, the last one stays
+    return found.tolist()
+
+
+def _series(rows: Rows, name: str, count: int) -> list[tuple[float, ...]]:
+    """All known values of each layer, in order, to three digits."""
+    known = rows[~np.isnan(rows[name]) & (rows["layer"] < count)]
+    order = np.argsort(known["layer"], kind="stable")
+    ends = np.searchsorted(known["layer"][order], np.arange(count + 1))
+    values = _three_digits(known[name][order].astype(np.float64)).tolist()
+    return [tuple(values[begin:end]) for begin, end in pairwise(ends.tolist())]
+
+
+def _three_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a sparkline can show: below that, a pane is not drawn anew."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (np.floor(np.log10(np.abs(values))) - 2)
+        rounded: NDArray[np.float64] = np.where((values == 0) | ~np.isfinite(values), values, np.round(values / scale) * scale)
+    return rounded
 
 
 def _short(item: float) -> str:

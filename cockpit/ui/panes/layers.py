@@ -1,8 +1,13 @@
 """The layers pane: a line a layer with its gradient norm over time, dead and stuck shares, update ratio and weight spread."""
 
+from collections.abc import Callable, Sequence
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.visual import Visual
 from textual.widgets import Static
 
 from cockpit.ui.model.layers import Answers, LayerRow
@@ -15,6 +20,31 @@ SHARES = {"dead": 6, "stuck": 6}
 """Columns that are there only where something was counted, and their cells: never active, and at the ends of a sigmoid."""
 
 
+class Rows(Static):
+    """A line for each layer; only those in view are drawn, for a network may have a thousand."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="rows")
+        self._rows: Sequence[LayerRow] = ()
+        self._line: Callable[[LayerRow], Content] = lambda row: Content(row.name)
+
+    def show(self, rows: Sequence[LayerRow], line: Callable[[LayerRow], Content]) -> None:
+        """Show other rows, or the same in other columns."""
+        taller = len(rows) != len(self._rows)
+        self._rows, self._line = rows, line
+        self.refresh(layout=taller)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as layers."""
+        return len(self._rows)
+
+    def render_line(self, y: int) -> Strip:
+        """One layer."""
+        if y >= len(self._rows):
+            return Strip.blank(self.size.width, self.rich_style)
+        return Visual.to_strips(self, self._line(self._rows[y]), self.size.width, 1, self.visual_style)[0].simplify()
+
+
 class LayersPane(Pane):
     """What happens in each layer."""
 
@@ -24,7 +54,7 @@ class LayersPane(Pane):
         """Headings that stay, rows that scroll."""
         yield Static(classes="headings")
         with VerticalScroll():
-            yield Static(classes="rows")
+            yield Rows()
         yield Static(classes="answers")
 
     def part(self, view: View) -> tuple[tuple[LayerRow, ...], Answers | None]:
@@ -56,8 +86,7 @@ class LayersPane(Pane):
         shares = "".join(f"{word:>{SHARES[word]}}" for word in shown)
         head = f"  {'layer':<{name}} {'grad norm' if spark >= 9 else 'grad':<{spark}}{shares} update{'    std' * spread}"
         self.query_one(".headings", Static).update(Content.styled(head if part else EMPTY, "$foreground 60%"))
-        rows = [_row(row, name, spark, shown, spread) for row in part]
-        self.query_one(".rows", Static).update(Content("\n").join(rows))
+        self.query_one(Rows).show(part, lambda row: _row(row, name, spark, shown, spread))
 
 
 def _row(row: LayerRow, name: int, spark: int, shown: list[str], spread: bool) -> Content:
