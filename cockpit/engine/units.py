@@ -84,8 +84,9 @@ def _others(output: Tensor) -> tuple[int, ...]:
 
 def _worst(shares: Mapping[tuple[str, str], Tensor]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for (layer, _), share in shares.items():
-        found[layer] = max(found.get(layer, 0.0), float(share))
+    values = torch.stack([*shares.values()]).tolist() if shares else []  # one wait for the device, not one a layer
+    for (layer, _), share in zip(shares, values, strict=True):
+        found[layer] = max(found.get(layer, 0.0), share)
     return found
 
 
