@@ -38,7 +38,7 @@ class Terminal:
     def until(self, text: str) -> None:
         """Read on to a text, and forget what came up to then."""
         wait_for(lambda: self._read() or text.encode() in self.seen, f"{text!r} on the screen")
-        self.seen = b""
+        self.seen = self.seen.partition(text.encode())[2]
 
     def press(self, key: str) -> None:
         """Send a key."""

@@ -28,6 +28,8 @@ async def on_screen(app: CockpitApp, size: tuple[int, int]) -> AsyncIterator[Pil
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: not isinstance(app.screen, Opening) and app.screen.is_mounted)
         await pilot.pause()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
         yield pilot
 
 

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.events import Resize
 from textual.filter import LineFilter
+from textual.geometry import Size
 from textual.screen import Screen
 
 from cockpit.runs.directory import RunDir
+from cockpit.ui.collector import Collector
 from cockpit.ui.format import plain_terminal
 from cockpit.ui.notices import Ringer, sequence
 from cockpit.ui.widgets.ascii import AsciiFilter, to_ascii
@@ -60,9 +64,26 @@ class CockpitApp(App[None]):
         self.starter, self.read_only = starter, read_only
         self._first = (recipe, tuple(edits), run)
         self.flown: list[RunDir] = []
-        self._ringer = Ringer()
+        self._ringer, self._collector = Ringer(), Collector()
         self._ascii = [AsciiFilter()] if plain_terminal() else []
         self._safe = SafeFilter()
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, or for Unix the one that sends differences at the pace of the terminal."""
+        given = super().get_driver_class()
+        if given.__name__ != "LinuxDriver":
+            return given
+        from cockpit.ui.terminal.driver import PacedDriver
+
+        return PacedDriver
+
+    def on_resize(self, event: Resize) -> None:
+        """A terminal of another size has laid out its lines anew, or dropped some."""
+        self._resend(event.size)
+
+    def _resend(self, size: Size) -> None:
+        if forget := getattr(self._driver, "forget", None):
+            forget(size.width, size.height)
 
     def get_default_screen(self) -> Screen[Any]:
         """The first screen is built once, and nothing that it does not need is imported."""
@@ -84,6 +105,11 @@ class CockpitApp(App[None]):
     def on_mount(self) -> None:
         """Look now and then for what the terminal shall tell."""
         self.set_interval(0.5, self._ring)
+
+    def calm(self) -> None:
+        """What there is now stays: the collector need not look at it. A test's process outlives its applications."""
+        if not self.is_headless:
+            self._collector.calm()
 
     def _ring(self) -> None:
         """Between two frames, through the driver, as the bell goes: nothing else may write to the terminal."""
@@ -163,6 +189,7 @@ class CockpitApp(App[None]):
 
     def action_redraw(self) -> None:
         """Draw everything again, whatever another program left on the terminal."""
+        self._resend(self.size)
         self.screen.refresh(layout=True)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

@@ -20,7 +20,6 @@ from cockpit.runs.mailbox import Command, send
 from cockpit.runs.notices import Crier, Notice, lost
 from cockpit.runs.owner import own, stranger
 from cockpit.runs.state import LIVE
-from cockpit.ui.model.data import Data
 from cockpit.ui.model.findings import findings
 from cockpit.ui.model.linked import linked
 from cockpit.ui.model.run import Header
@@ -52,7 +51,7 @@ class Helm:
         self.notices: list[Notice] = []
         """What happened before the user's eyes and is worth calling them; who tells it takes it away."""
         self._crier = Crier()
-        self.view = View("new", Header(name, "", STATES["new"]), Data("not read yet"))
+        self.view = View("new", Header(name, "", STATES["new"]))
         self._base: Recipe | None = None
         self.watched = False
         """The run is a loop of the user's own: it has no recipe, and its remedies are advice."""

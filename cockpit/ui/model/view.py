@@ -1,6 +1,7 @@
 """One look at a run: everything the panes draw."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cockpit.recipe.values import Recipe
@@ -18,20 +19,45 @@ from cockpit.ui.model.words import STATES
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What one poll brought, ready to draw."""
+    """What one poll brought, ready to draw. What only one pane draws is worked out when that pane asks for it."""
 
     state: str
     header: Header
-    data: Data
+    history: History = field(default_factory=History)
+    recipe: Recipe | None = None
+    scores: tuple[Any, ...] = ()
+    """Of the looks at the sealed test set: accuracies, None where one was not recorded."""
     tricks: tuple[TrickRow, ...] = ()
     findings: tuple[Finding, ...] = ()
-    layers: tuple[LayerRow, ...] = ()
-    answers: Answers | None = None
-    machine: tuple[str, ...] = ()
-    curves: Curves = field(default_factory=Curves)
     summary: Summary | None = None
     watched: bool = False
     """A loop of the user's own: it has no recipe, and cannot be begun again from here."""
+
+    @cached_property
+    def data(self) -> Data:
+        """The source and its splits."""
+        known = [score for score in self.scores if isinstance(score, (int, float))]
+        return data(self.recipe, self.history, len(self.scores), known[-1] if known else None)
+
+    @cached_property
+    def layers(self) -> tuple[LayerRow, ...]:
+        """A row a layer."""
+        return layers(self.history)
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        """What the network answers."""
+        return answers(self.history)
+
+    @cached_property
+    def machine(self) -> tuple[str, ...]:
+        """The machine in a few lines."""
+        return runs.machine(self.history)
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The content of the plots."""
+        return curves(self.history)
 
     @property
     def ready(self) -> bool:
@@ -46,9 +72,7 @@ class View:
 
 def draft_view(name: str, recipe: Recipe, tricks: tuple[TrickRow, ...]) -> View:
     """A recipe before its start."""
-    return View(
-        "ready", Header(name, "", STATES["ready"]), data(recipe, History(), 0, None), tricks, summary=runs.briefing(recipe)
-    )
+    return View("ready", Header(name, "", STATES["ready"]), recipe=recipe, tricks=tricks, summary=runs.briefing(recipe))
 
 
 def run_view(
@@ -63,18 +87,15 @@ def run_view(
     watched: bool,
 ) -> View:
     """A run as its directory tells it."""
-    scores = [look["accuracy"] for look in looks if isinstance(look.get("accuracy"), (int, float))]
     waiting = sum(bool(row.waiting) for row in tricks)
     return View(
         state=state,
         header=runs.header(run.name, run.id, state, history, log),
-        data=data(recipe, history, len(looks), scores[-1] if scores else None),
+        history=history,
+        recipe=recipe,
+        scores=tuple(look.get("accuracy") for look in looks),
         tricks=tricks,
         findings=found,
-        layers=layers(history),
-        answers=answers(history),
-        machine=runs.machine(history),
-        curves=curves(history),
         summary=runs.summary(run, state, history, waiting, watched),
         watched=watched,
     )

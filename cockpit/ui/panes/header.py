@@ -3,17 +3,17 @@
 from math import isfinite
 
 from textual.content import Content
-from textual.widgets import Static
 
 from cockpit.ui.format import percent
 from cockpit.ui.model.run import Header
 from cockpit.ui.model.view import View
+from cockpit.ui.widgets.lines import Lines
 from cockpit.ui.widgets.spark import progress
 
 GAP = 3
 
 
-class HeaderLine(Static):
+class HeaderLine(Lines):
     """One line, and a second one with the reason where a run failed, was lost or has not begun."""
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from cockpit.ui.model.tricks import TrickRow
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
 from cockpit.ui.panes.trick_lines import card_lines, heading, label_width, line
+from cockpit.ui.widgets.lines import Lines
 
 NO_MATCH = "no trick matches; escape shows all"
 WATCHED = "A loop of your own: its tricks are in your script. Flags, curves and layers are shown all the same."
@@ -47,7 +48,7 @@ class TricksPane(Pane):
         yield Input(placeholder="filter: name, family or purpose", compact=True)
         yield OptionList(markup=False, compact=True)
         yield Static(WATCHED, classes="none")
-        yield Static(classes="card")
+        yield Lines(classes="card")
 
     def on_mount(self) -> None:
         """The filter is out of the way at first."""
@@ -97,7 +98,7 @@ class TricksPane(Pane):
 
     def _show_card(self) -> None:
         row = self.selected
-        self.query_one(".card", Static).update(card_lines(row) if row else NO_MATCH if self._shown else "")
+        self.query_one(".card", Lines).update(card_lines(row) if row else NO_MATCH if self._shown else "")
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """The card follows the cursor."""

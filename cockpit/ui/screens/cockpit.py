@@ -1,5 +1,6 @@
 """The cockpit screen: panes around one run. It polls the run directory, pushes views down and turns keys into orders."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -7,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.reactive import Reactive
 from textual.widget import Widget
 
 from cockpit.ui.helm import Helm
@@ -30,6 +32,10 @@ SUMMARY_ROWS = 9
 """What the summary takes from the plots."""
 HURRY = 15
 """Quick looks after an order."""
+QUICKEST, SLOWEST = 0.5, 4.0
+"""Seconds between two looks at a run."""
+SHARE = 0.05
+"""Of one core: what looking and drawing may take."""
 SHOWN = ("tricks", "flags", "layers")
 """Pages whose keys stand in the footer; the help screen lists them all."""
 ALLOWED: dict[str, Callable[[View], bool]] = {
@@ -66,10 +72,18 @@ class CockpitScreen(Orders):
         Binding("v", "vault", "Vault", show=False, tooltip="Score the sealed test set, once you are done choosing"),
     ]
 
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """Textual would paint the whole screen anew; what looks otherwise with the focus is told by its styles."""
+
     def __init__(self, helm: Helm) -> None:
         super().__init__()
         self.helm = helm
         self._page, self._plot, self._hurry = "plots", 0, HURRY
+        self._reading = False
+        self._shown: list[Pane] = []
+        """The panes that there is room for: the others are neither drawn nor worked out."""
+        self._calm = 2
+        """Looks whose memory stays: the first, and the second, which reads the recipe."""
 
     def compose(self) -> ComposeResult:
         """Three columns, of which small screens show one pane at a time."""
@@ -95,18 +109,42 @@ class CockpitScreen(Orders):
         self._arrange()
         self._tick()
         self.query_one(LossPane).focus()
-        self.call_after_refresh(self.look)
+        self.call_after_refresh(self.run_worker, self._look_closer())
 
-    def _tick(self) -> None:
-        """Look for news: soon after an order, else at a calm pace that never takes more than a fifth of the time."""
-        begun = time.perf_counter()
+    async def _look_closer(self) -> None:
+        """The second look reads the recipe and the whole catalogue: in a thread, so that keys are answered meanwhile."""
+        self._reading, before = True, self.helm.view.state
+        fresh = await asyncio.to_thread(self.helm.poll)
+        self._reading = False
+        if fresh:
+            self._push(before)
+        self.acknowledge()
+
+    def _poll(self) -> None:
+        """Look for news, and draw them."""
         before = self.helm.view.state
+        if self._reading:
+            return
         if self.helm.poll():
             self._push(before)
         self.acknowledge()
+
+    def _tick(self) -> None:
+        """Look for news: soon after an order, else at the pace that drawing it allows."""
+        spent, begun = time.thread_time(), time.perf_counter()
+        self._poll()
+        busy = time.perf_counter() - begun
+        self.call_after_refresh(self._rest, spent, busy)
+
+    def _rest(self, spent: float, busy: float) -> None:
+        """Wait for the next look. A frame costs what this thread spent on it, or more where others held it up."""
+        if self._calm:
+            self._calm -= 1
+            self.app.calm()
+        cost = max(time.thread_time() - spent, busy)
+        quickest = 0.1 if self._hurry else QUICKEST if self.helm.view.live else 2 * QUICKEST
         self._hurry = max(0, self._hurry - 1)
-        pause = 0.1 if self._hurry else 0.5 if self.helm.view.live else 1.0
-        self.set_timer(max(pause, 4 * (time.perf_counter() - begun)), self._tick)
+        self.set_timer(min(max(quickest, cost / SHARE), SLOWEST), self._tick)
 
     def _push(self, before: str) -> None:
         view = self.helm.view
@@ -114,7 +152,7 @@ class CockpitScreen(Orders):
             self._arrange()
             self.query_one(HeaderLine).show(view)
             self.query_one(SummaryBox).show(view)
-            for pane in self.query(Pane):
+            for pane in self._shown:
                 pane.show(view)
         if view.state != before or before == "ready":
             self.refresh_bindings()
@@ -122,10 +160,7 @@ class CockpitScreen(Orders):
     def look(self) -> None:
         """Draw at once what an order changed, and watch for the answer of the run."""
         self._hurry = HURRY
-        before = self.helm.view.state
-        if self.helm.poll():
-            self._push(before)
-        self.acknowledge()
+        self._poll()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that mean nothing now are neither obeyed nor shown."""
@@ -145,6 +180,10 @@ class CockpitScreen(Orders):
             _display(self.query_one(f"#{column}"), not shown.isdisjoint(panes))
             for pane in panes:
                 _display(self.query_one(f"#{pane}"), pane in shown)
+        before, self._shown = self._shown, [self.query_one(f"#{name}", Pane) for name in sorted(shown)]
+        for fresh in self._shown:
+            if before and fresh not in before:  # what was hidden was not drawn
+                fresh.show(self.helm.view)
         self._mark_pages()
 
     def _mark_pages(self) -> None:

@@ -33,7 +33,7 @@ class KeyLine(Static):
 
     def _show(self) -> None:
         shown = {item.binding.action: item.binding for item in self.screen.active_bindings.values() if item.binding.show}
-        self.update(key_line(list(shown.values()), self.app.size.width - 2))
+        self.update(key_line(list(shown.values()), self.app.size.width - 2), layout=False)
 
 
 def key_line(bindings: list[Binding], width: int) -> Content:
