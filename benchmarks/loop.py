@@ -1,130 +1,74 @@
-"""Steps a second: a plain PyTorch loop beside ours, on the same network and batches, interleaved in one process.
+"""Steps a second: a plain PyTorch loop, ours with less and more around it, and the peers, in turn, on the same network.
 
-    python benchmarks/loop.py [--rounds 7] [--steps 200]
+    python benchmarks/loop.py [--cases mlp-64,resnet-64] [--rounds 5] [--threads 1] [--by wall|cpu] [--peers] [--waiting]
 
-ours bare = the loop with no tricks and nothing recorded; ours whole = default flags, probes and the run directory on disk.
+Every column is a process that trains only in its own turn. "Plain" is what anybody would write; "ours bare" records nothing;
+"ours" is a run as `cockpit train` flies it: host, mailbox, probes, default flags, the record on the disk; "+ screen" has the
+screen attached too, on a terminal of 160x48. Evaluations are in no column. `--by cpu` counts the processor's time instead of
+the clock's, for a machine that does other work. `--peers` sets other libraries beside it, where they are installed
+(`uv pip install --group bench`); `--waiting` compares numbers of threads, how they wait, and how nice the screen is.
 """
 
 import argparse
-import platform
-import statistics
+import sys
 import tempfile
-import time
 from pathlib import Path
 
-import torch
-from torch.nn import functional
+sys.path.insert(0, str(Path(__file__).parent))
 
-from cockpit.datasets.base import Places
-from cockpit.datasets.places import data_root
-from cockpit.engine.assemble import assemble, started
-from cockpit.engine.logbook import Logbook
-from cockpit.engine.loop import take_step
-from cockpit.engine.recorder import Recorder
-from cockpit.launch import new_run
-from cockpit.recipe import loads, to_tree
+from looping import report
+from looping.columns import Worker
+from looping.measure import Plan, measure
 
-CASES = {
-    "mlp 64, batch 64, 8x8": ("{source: digits}", "{name: mlp, widths: [64]}", 64),
-    "small_cnn, batch 128, 28x28": (
-        "{source: synthetic, size: 28, channels: 1, train: 4000, test: 100}",
-        "{name: small_cnn, widths: [32, 64, 128], convs: 1}",
-        128,
-    ),
-    "resnet 20, batch 64, 32x32": (
-        "{source: synthetic, size: 32, channels: 3, train: 2000, test: 100}",
-        "{name: resnet, depth: 20}",
-        64,
-    ),
-}
+from cockpit.bench.cases import CASES
+from cockpit.bench.machine import machine
 
-
-def recipe_of(data: str, model: str, batch: int) -> str:
-    return (
-        f"data: {data}\nmodel: {model}\noptimizer: {{name: sgd, lr: 0.05, momentum: 0.9}}\nschedule: cosine\n"
-        f"train: {{epochs: 100000, batch_size: {batch}, precision: fp32}}\n"
-    )
-
-
-def places_of(job):
-    """Endless batches, as the loop gets them."""
-    while True:
-        yield from job.rest_of_epoch()
-
-
-def plain(text: str):
-    """A plain loop on the same data: what anybody would write."""
-    recipe = loads(text)
-    job, _ = assemble(recipe, Places(root=data_root()))
-    model, feed = job.model.train(), job.train
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.total_steps)
-    batches = places_of(job)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            ids = next(batches)
-            x = (feed.pixels[ids].float().mul_(feed.scale) - feed.mean) / feed.std
-            loss = functional.cross_entropy(model(x), feed.labels[ids])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-
-    return run
-
-
-def ours(text: str, folder: Path | None):
-    """Our loop; with a folder, its whole record and its flags."""
-    recipe = loads(text)
-    job, loaded = assemble(recipe, Places(root=data_root()))
-    job.model.train()
-    batches = places_of(job)
-    if folder is None:
-        job.probe.every = 10**9
-        recorder = Recorder(lambda steps, layers: None)
-    else:
-        log = Logbook(new_run(recipe, folder, "bench", allow_code=False, command=[]))
-        log.history.recipe = to_tree(recipe)
-        log.write(started(job, loaded))
-        log.watch_with(recipe.flags.values())
-        recorder = Recorder(log.deliver)
-
-    def run(steps: int) -> None:
-        recorder.restart_clock()
-        for _ in range(steps):
-            take_step(job, next(batches), recorder)
-        recorder.flush()
-
-    return run
-
-
-def rate(run, steps: int) -> float:
-    began = time.perf_counter()
-    run(steps)
-    return steps / (time.perf_counter() - began)
+OWN = ("plain", "plain again", "plain, fused", "ours bare", "ours", "ours + screen")
+FOR_PEERS = ("mlp-64", "cnn-128", "resnet-64")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=200)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default="", help=", ".join(CASES))
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {options.threads} threads")
-    print("| case | plain, steps/s | ours bare | ours whole |\n|---|---|---|---|")
+    parser.add_argument("--by", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--waiting", action="store_true")
+    asked = parser.parse_args()
+    wanted = [name for name in asked.cases.replace(",", " ").split() if name] or list(FOR_PEERS if asked.peers else CASES)
+    if unknown := set(wanted) - set(CASES):
+        parser.error(f"there is no case {min(unknown)}; there are {', '.join(CASES)}")
+    print(f"`python benchmarks/loop.py {' '.join(sys.argv[1:])}`\n\n{machine()}\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, case in CASES.items():
-            text = recipe_of(*case)
-            runs = [plain(text), ours(text, None), ours(text, Path(folder))]
-            steps = options.steps if "mlp" in name else options.steps // 10
-            for run in runs:
-                rate(run, max(30, steps // 4))
-            rounds = [[rate(run, steps) for run in runs] for _ in range(options.rounds)]
-            ratios = [[row[k] / row[0] for row in rounds] for k in (1, 2)]
-            cells = [f"{statistics.median(r):.3f} ({min(r):.3f}-{max(r):.3f})" for r in ratios]
-            print(f"| {name} | {statistics.median(row[0] for row in rounds):.1f} | {cells[0]} | {cells[1]} |", flush=True)
+        plan = Plan(asked.threads, asked.by, asked.rounds, Path(folder))
+        tables(wanted, plan, peers=asked.peers)
+
+
+def tables(cases: list[str], plan: Plan, *, peers: bool) -> None:
+    names = ["plain", *peer_names()] if peers else list(OWN)
+    workers = [Worker(name) for name in names]
+    try:
+        missing = {worker.name: worker.ready() for worker in workers}
+        for name, why in missing.items():
+            if why:
+                print(f"{name} is left out: {why}")
+        there = [worker for worker in workers if not missing[worker.name]]
+        print(report.head(plan, [worker.name for worker in there]), flush=True)
+        outcomes = {}
+        for case in cases:
+            outcomes[case] = measure(case, there, plan)
+            print(report.row(CASES[case].name, outcomes[case], [worker.name for worker in there]), flush=True)
+        print(report.more({CASES[case].name: outcome for case, outcome in outcomes.items()}))
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def peer_names() -> list[str]:
+    from looping.peers import COLUMNS
+
+    return list(COLUMNS)
 
 
 if __name__ == "__main__":
