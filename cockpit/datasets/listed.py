@@ -61,7 +61,7 @@ class Listed:
         """uint8 (N, C, H, W): all of them, decoded, for those who need them whole. Raises DataError."""
         made = np.empty((len(self), *self.shape), np.uint8)
         for start in range(0, len(self), CHUNK):
-            slot, part = self.slots.free.popleft(), np.arange(start, min(start + CHUNK, len(self)))
+            slot, part = self.slots.free.pop(), np.arange(start, min(start + CHUNK, len(self)))
             self.begin(slot, part)
             self.finish(slot)
             made[part] = self.slots.images[slot, : len(part)]
@@ -98,6 +98,11 @@ class Listed:
         return self.pool.news
 
     @property
+    def busy(self) -> int:
+        """Slots that are filled at once."""
+        return self.pool.count
+
+    @property
     def words(self) -> str:
         """Where the images come from."""
         return f"from their files by {self.pool.count} process{'es' if self.pool.count > 1 else ''}"
@@ -108,7 +113,7 @@ class Listed:
         ahead: list[tuple[int, Sequence[int]]] = []
         while chunks or ahead:
             while chunks and self.slots.free and len(ahead) < len(self.slots) // 2:
-                ahead.append((self.slots.free.popleft(), chunks.pop(0)))
+                ahead.append((self.slots.free.pop(), chunks.pop(0)))
                 self.pool.ask(ahead[-1][0], 0, [os.fspath(self.paths[place]) for place in ahead[-1][1]])
             slot, asked = ahead.pop(0)
             broken = self.pool.finish(slot)

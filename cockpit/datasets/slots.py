@@ -3,7 +3,6 @@
 import mmap
 import os
 import tempfile
-from collections import deque
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -43,7 +42,8 @@ class Slots:
         """(slots, chunk, C, H, W)"""
         self.pinned = False
         """Whether a GPU may copy from it by itself."""
-        self.free = deque(range(count))
+        self.free = list(range(count))
+        """The last that became free is taken first: it lies in the cache, and what is never needed stays untouched."""
 
     @property
     def chunk(self) -> int:

@@ -21,6 +21,7 @@ class Hosted:
         self.slots = Slots(self.shape, pixels.dtype, CHUNK)
         self.news: list[str] = []
         self.words = f"from this machine's memory, {pixels.nbytes / 1e6:,.0f} MB"
+        self.busy = 1
         self._thread = ThreadPoolExecutor(1, "gather")
         self._asked: dict[int, Future[None]] = {}
 

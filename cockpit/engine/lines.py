@@ -33,6 +33,10 @@ class Images(Protocol):
         """What the user should know."""
 
     @property
+    def busy(self) -> int:
+        """Slots that are filled at once."""
+
+    @property
     def words(self) -> str:
         """Where they come from, for the screen."""
 
@@ -104,9 +108,9 @@ class Line:
 
     @property
     def depth(self) -> int:
-        """Chunks that are made ahead: four batches or more, as far as there is room."""
+        """Chunks that are made ahead: four batches, and four for each of those that make them, as far as there is room."""
         batch = max(self.plan.lengths) / self.images.slots.chunk
-        return min(len(self.images.slots) // 2, max(64, round(4 * batch)))
+        return min(len(self.images.slots) // 2, max(4 * self.images.busy, round(4 * batch) + 1))
 
     def top_up(self, most: int) -> None:
         """Begin what comes next, until so many chunks are on their way."""

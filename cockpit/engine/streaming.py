@@ -140,7 +140,7 @@ class Stream:
             event, slots = self._leaving.popleft()
             event.synchronize()
             free.extend(slots)
-        return free.popleft() if len(free) > (0 if must else len(self._slots) // RESERVE) else None
+        return free.pop() if len(free) > (0 if must else len(self._slots) // RESERVE) else None
 
     def _any(self, must: bool) -> int | None:
         """A free slot, for images that somebody waits for."""

@@ -35,6 +35,8 @@ class Data:
     classes: tuple[tuple[str, int], ...] = ()
     """Training images of each class."""
     notes: tuple[str, ...] = ()
+    home: str = ""
+    """Where the images wait until they are wanted."""
 
 
 def data(recipe: Recipe | None, history: History, looks: int, accuracy: float | None) -> Data:
@@ -52,6 +54,7 @@ def data(recipe: Recipe | None, history: History, looks: int, accuracy: float | 
         splits=_splits(facts, looks, accuracy),
         classes=tuple(zip(map(clean, facts.classes), facts.train_counts, strict=False)),
         notes=tuple(_duplicates(facts)) + tuple(clean(note.text) for note in history.notes),
+        home=clean(facts.home),
     )
 
 

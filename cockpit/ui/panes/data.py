@@ -27,13 +27,14 @@ class DataPane(Pane):
         return view.data
 
     def draw(self, part: Data) -> None:
-        """Source, a bar a split, the class counts, notes."""
+        """Source, a bar a split, the class counts, notes; last, where there is room, where the images wait."""
         width = max(20, self.content_size.width - 1)
         lines = [Content.styled(part.title, "bold")]
         lines += [_split(split, width) for split in part.splits]
         if part.classes:
             lines += _classes(part.classes, width)
         lines += [Content.styled(f"△ {note}" if part.splits else note, "$foreground 60%") for note in part.notes]
+        lines += [Content.styled(f"images {part.home}", "$foreground 60%")] if part.home else []
         self.query_one(Static).update(Content("\n").join(lines))
 
 
