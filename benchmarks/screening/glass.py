@@ -4,9 +4,10 @@ import re
 from codecs import getincrementaldecoder
 
 TOKEN = re.compile(
-    r"\x1b\[(\d+);(\d+)H|\x1b\[(\d+)C|\x1b\[[0-9;?>=<$ ]*[a-zA-Z]|\x1b[PX^_\]].*?(?:\x07|\x1b\\)|(\n)|([^\x1b]+)", re.DOTALL
+    r"\x1b\[(\d+);(\d+)H|\x1b\[(\d+)C|\x1b\[[0-9;?>=<$ ]*[a-zA-Z]|\x1b[PX^_\]].*?(?:\x07|\x1b\\)|([\r\n])|([^\x1b\r\n]+)",
+    re.DOTALL,
 )
-"""A place, cells to the right, any other sequence, a string for the terminal, a line feed, a text."""
+"""A place, cells to the right, any other sequence, a string for the terminal, an end of line, a text."""
 
 
 class Glass:
@@ -28,8 +29,19 @@ class Glass:
                 self._at = [int(found[1]) - 1, int(found[2]) - 1]
             elif found[3]:
                 self._at[1] += int(found[3])
+            elif found[4]:
+                self._feed(found[4])
             elif found[5]:
                 self._put(found[5])
+
+    def _feed(self, sign: str) -> None:
+        """A line feed, at which the last line moves up, or a carriage return."""
+        if sign == "\r":
+            self._at[1] = 0
+        elif self._at[0] + 1 < len(self._cells):
+            self._at[0] += 1
+        else:
+            self._cells = [*self._cells[1:], [" "] * len(self._cells[0])]
 
     def _put(self, text: str) -> None:
         y, x = self._at
