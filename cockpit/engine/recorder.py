@@ -14,14 +14,10 @@ from cockpit.engine.fetch import Fetch
 from cockpit.engine.meter import Spent
 from cockpit.runs.tables import LAYERS, STEPS, Rows, blank
 
-BLOCK = 20
-"""Steps fetched at a time, or more where they are quick ..."""
-HASTE = 0.05
-"""... so that fetching, writing and judging them comes this many seconds apart at least: no screen draws more often ..."""
-MOST = 1 << 20
-"""... unless their logits, which wait on the device, are more numbers than this."""
-PATIENCE = 0.25
-"""Seconds after which slow steps are fetched in smaller blocks, so that a screen has something to draw."""
+EVERY = 0.2
+"""Seconds between two fetches, however many steps that is: no screen draws more often, and each fetch costs some ..."""
+MOST = 1 << 21
+"""... unless the logits that wait on the device are more numbers than this: 8 MB."""
 
 
 class Left(NamedTuple):
@@ -83,8 +79,7 @@ class Recorder:
         self._tick = now
         self._kept.append(left)
         self._times.append(self.seconds)
-        waited = now - self._mark
-        if waited > PATIENCE or (len(self._kept) >= BLOCK and (waited > HASTE or len(self._kept) * left.logits.numel() > MOST)):
+        if now - self._mark > EVERY or len(self._kept) * left.logits.numel() > MOST:
             self._send()
             self.drain(wait=False)
 
