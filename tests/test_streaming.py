@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from crew_kit import train_together
 from PIL import Image
 from test_loop import assert_same, stop_after, weights
 
@@ -17,6 +18,7 @@ from cockpit.engine import blocks
 from cockpit.engine.assemble import assemble, started
 from cockpit.engine.loop import take_step
 from cockpit.engine.recorder import Recorder
+from cockpit.engine.testing import look
 from cockpit.host.flight import Flight
 from cockpit.recipe import loads
 from cockpit.runs.history import read_history
@@ -80,10 +82,6 @@ def test_a_streamed_run_is_the_same_to_the_last_bit(fly, text, keep, processes, 
 
 @pytest.mark.parametrize("sampler", ["tricks.repeated_aug=on", "tricks.batch_growth=on"])
 def test_whatever_draws_the_batches(fly, text, sampler):
-    try:
-        loads(text, edits=(sampler,))
-    except ValueError:
-        pytest.skip("no such trick")
     assert_same(weights(fly(text, sampler)), weights(fly(text, sampler, "data.keep=files")))
 
 
@@ -188,3 +186,19 @@ def test_files_are_streamed_where_they_do_not_fit(text, monkeypatch):
     monkeypatch.setattr(means, "memory_for_images", lambda: needed - 1)
     assert job_of(text)[0].train.stream is not None
     assert job_of(text, "data.keep=device")[0].train.stream is None
+
+
+def test_the_sealed_test_set_streams_when_it_is_opened(fly, text):
+    one, two = (look(fly(text, f"data.keep={keep}").run) for keep in ("device", "files"))
+    assert one["count"] == two["count"] == 24
+    assert (one["accuracy"], one["loss"]) == (two["accuracy"], two["loss"])
+
+
+def test_each_of_several_processes_streams(fly, text, runs):
+    from cockpit.launch import new_run
+
+    alone = fly(text)
+    run = new_run(loads(text, edits=("data.keep=files",)), runs, "together", allow_code=False, command=[])
+    train_together(run, size=2)
+    ours, theirs = alone.job.model.state_dict(), torch.load(run.checkpoint("last"), weights_only=True)["model"]
+    assert max(float((ours[name].double() - theirs[name].double()).abs().max()) for name in ours) < 2e-5
