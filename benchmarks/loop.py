@@ -24,7 +24,8 @@ from cockpit.bench.cases import CASES
 from cockpit.bench.machine import machine
 
 OWN = ("plain", "plain again", "plain, fused", "ours bare", "ours", "ours + screen")
-FOR_PEERS = ("mlp-64", "cnn-128", "resnet-64")
+DEFAULT = {"own": tuple(CASES), "peers": ("mlp-64", "cnn-128", "resnet-64"), "waiting": ("mlp-512", "cnn-32", "resnet-64")}
+"""The cases, where none are named."""
 
 
 def main() -> None:
@@ -36,39 +37,51 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--waiting", action="store_true")
     asked = parser.parse_args()
-    wanted = [name for name in asked.cases.replace(",", " ").split() if name] or list(FOR_PEERS if asked.peers else CASES)
+    kind = "peers" if asked.peers else "waiting" if asked.waiting else "own"
+    wanted = asked.cases.replace(",", " ").split() or list(DEFAULT[kind])
     if unknown := set(wanted) - set(CASES):
         parser.error(f"there is no case {min(unknown)}; there are {', '.join(CASES)}")
     print(f"`python benchmarks/loop.py {' '.join(sys.argv[1:])}`\n\n{machine()}\n", flush=True)
+    workers = waiting() if kind == "waiting" else [Worker(name, threads=asked.threads) for name in names(kind)]
+    threads = "" if kind == "waiting" else f"{asked.threads} thread{'s' if asked.threads > 1 else ''}, "
     with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(asked.threads, asked.by, asked.rounds, Path(folder))
-        tables(wanted, plan, peers=asked.peers)
+        try:
+            tables(wanted, Plan(asked.by, asked.rounds, Path(folder)), workers, threads)
+        finally:
+            for worker in workers:
+                worker.close()
 
 
-def tables(cases: list[str], plan: Plan, *, peers: bool) -> None:
-    names = ["plain", *peer_names()] if peers else list(OWN)
-    workers = [Worker(name) for name in names]
-    try:
-        missing = {worker.name: worker.ready() for worker in workers}
-        for name, why in missing.items():
-            if why:
-                print(f"{name} is left out: {why}")
-        there = [worker for worker in workers if not missing[worker.name]]
-        print(report.head(plan, [worker.name for worker in there]), flush=True)
-        outcomes = {}
-        for case in cases:
-            outcomes[case] = measure(case, there, plan)
-            print(report.row(CASES[case].name, outcomes[case], [worker.name for worker in there]), flush=True)
-        print(report.more({CASES[case].name: outcome for case, outcome in outcomes.items()}))
-    finally:
-        for worker in workers:
-            worker.close()
-
-
-def peer_names() -> list[str]:
+def names(kind: str) -> list[str]:
     from looping.peers import COLUMNS
 
-    return list(COLUMNS)
+    return ["plain", *COLUMNS] if kind == "peers" else list(OWN)
+
+
+def waiting() -> list[Worker]:
+    """A run with its screen attached; the first is how the host does it where nobody says anything."""
+    made = []
+    for threads in (2, 1):
+        for column, waits in (("ours + screen", "sleeping"), ("ours + screen, as torch waits", "spinning")):
+            for nice in (0, 10):
+                name = f"{threads} thread{'s' if threads > 1 else ''}, {waits}, screen's nice {nice}"
+                made.append(Worker(column, name=name, threads=threads, nice=nice))
+    return made
+
+
+def tables(cases: list[str], plan: Plan, workers: list[Worker], threads: str) -> None:
+    missing = {worker.name: worker.ready() for worker in workers}
+    for name, why in missing.items():
+        if why:
+            print(f"{name} is left out: {why}\n")
+    there = [worker for worker in workers if not missing[worker.name]]
+    columns = [worker.name for worker in there]
+    print(report.head(plan, columns, threads), flush=True)
+    outcomes = {}
+    for case in cases:
+        outcomes[CASES[case].name] = outcome = measure(case, there, plan)
+        print(report.row(CASES[case].name, outcome, columns), flush=True)
+    print(report.more(outcomes))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The columns as the one who times them sees them: processes that train when asked, one of them with a screen attached."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,19 +21,19 @@ class FailedError(Exception):
 
 
 class Worker:
-    """The process of one column."""
+    """The process of one column; `nice` is that of its screen."""
 
-    def __init__(self, name: str, **environment: str) -> None:
-        self.name = name
+    def __init__(self, column: str, *, name: str = "", threads: int = 1, nice: int = 0) -> None:
+        self.name, self.column = name or column, column
+        self.threads, self.nice = threads, nice
         self._open = False
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "looping.worker", name],
+            [sys.executable, "-W", "ignore", "-m", "looping.worker", column],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=HERE,
-            env=os.environ | environment,
         )
 
     def ready(self) -> str:
@@ -78,7 +77,6 @@ class Watched:
 
     worker: Worker
     run: str
-    nice: int = 0
     bytes: int = 0
     """Written to the terminal in all rounds ..."""
     cpu: float = 0.0
@@ -89,7 +87,7 @@ class Watched:
     @contextmanager
     def screen(self) -> Iterator[Callable[[int], float]]:
         command = [sys.executable, "-m", "cockpit", "attach", self.run]
-        with Terminal(command, nice=self.nice) as terminal:
+        with Terminal(command, nice=self.worker.nice) as terminal:
             terminal.until(b"loss")
             terminal.stop()
 

@@ -19,12 +19,10 @@ FIRST, BULK = 1000, 1100
 class Plan:
     """How to measure."""
 
-    threads: int
     by: str
     """wall or cpu."""
     rounds: int
     folder: Path
-    screen_nice: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Outcome:
     """In a round."""
     begun: int
     """Steps before the first round."""
-    screen: Watched | None
+    screens: Sequence[Watched]
     left: Sequence[str]
     """Columns that failed, and how."""
 
@@ -49,14 +47,14 @@ class Outcome:
 def measure(case: str, workers: Sequence[Worker], plan: Plan) -> Outcome:
     """One case. The first column is what the others are a share of."""
     for worker in workers:
-        worker.ask(case=case, threads=plan.threads, by=plan.by, folder=str(plan.folder))
+        worker.ask(case=case, threads=worker.threads, by=plan.by, folder=str(plan.folder))
     opened, left = {}, []
     for worker in workers:
         try:
             opened[worker] = worker.opened()
         except FailedError as error:
             left.append(str(error))
-    watched = [Watched(worker, run, plan.screen_nice) for worker, run in opened.items() if worker.name.endswith("screen")]
+    watched = [Watched(worker, run) for worker, run in opened.items() if "screen" in worker.column]
     try:
         return _timed(list(opened), watched, plan.rounds, left)
     finally:
@@ -86,6 +84,6 @@ def _timed(workers: Sequence[Worker], watched: Sequence[Watched], rounds: int, l
         bulk=shares(taken, base),
         steps=steps,
         begun=begun,
-        screen=next(iter(watched), None),
+        screens=watched,
         left=left,
     )

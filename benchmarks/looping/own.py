@@ -66,4 +66,5 @@ COLUMNS = {
     "ours bare": Column(torch_as_the_host_has_it, bare),
     "ours": Column(torch_as_the_host_has_it, hosted),
     "ours + screen": Column(torch_as_the_host_has_it, hosted),
+    "ours + screen, as torch waits": Column(torch_as_users_have_it, hosted),
 }

@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from looping.measure import Outcome, Plan
 
 
-def head(plan: Plan, columns: Sequence[str]) -> str:
+def head(plan: Plan, columns: Sequence[str], threads: str) -> str:
     """The first two lines of the table."""
-    shares = columns[1:]
-    said = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}, {plan.rounds} rounds, by the "
-    said += "clock" if plan.by == "wall" else "processor's time"
-    names = " | ".join((f"{columns[0]}, steps/s", *shares))
-    return (
-        f"{said}: median share of the plain loop's speed (lowest-highest)\n\n| case | {names} |\n|---|{'---|' * len(columns)}"
-    )
+    said = f"{threads}{plan.rounds} rounds, by the {'clock' if plan.by == 'wall' else 'time of the processor'}: "
+    said += "median share of the speed of the first column (lowest-highest)"
+    names = " | ".join((f"{columns[0]}, steps/s", *columns[1:]))
+    return f"{said}\n\n| case | {names} |\n|---|{'---|' * len(columns)}"
 
 
 def row(case: str, outcome: Outcome, columns: Sequence[str]) -> str:
@@ -23,16 +20,22 @@ def row(case: str, outcome: Outcome, columns: Sequence[str]) -> str:
 
 
 def more(outcomes: Mapping[str, Outcome]) -> str:
-    """The first steps, where every one is measured more often, what the screen drew, and what failed."""
+    """The first steps, where every one is measured more often, what the screens drew, and what failed."""
     columns = list(next(iter(outcomes.values())).early)[1:]
-    lines = ["", "The first steps, once:", ""]
-    lines += [f"| case | steps | {' | '.join(columns)} | rounds from step | steps a round | screen, B/s | screen, cores |"]
-    lines += [f"|---|{'---|' * (len(columns) + 5)}"]
+    lines = ["", "The first steps, once:", "", f"| case | steps | {' | '.join(columns)} | rounds from step | steps a round |"]
+    lines += [f"|---|{'---|' * (len(columns) + 3)}"]
     for case, one in outcomes.items():
-        cells = [f"{one.early.get(name, float('nan')):.3f}" for name in columns]
-        seen = one.screen
-        drawn = [f"{seen.bytes / seen.seconds:.0f}", f"{seen.cpu / seen.seconds:.2f}"] if seen else ["", ""]
-        cells = [f"{one.early_steps}", *cells, f"{one.begun}", f"{one.steps}", *drawn]
-        lines += [f"| {case} | {' | '.join(cells)} |"]
-    lines += [f"\n{case}: {text}" for case, one in outcomes.items() for text in one.left]
-    return "\n".join(lines)
+        shares = " | ".join(f"{one.early.get(name, float('nan')):.3f}" for name in columns)
+        lines += [f"| {case} | {one.early_steps} | {shares} | {one.begun} | {one.steps} |"]
+    drawn = [(case, each) for case, one in outcomes.items() for each in one.screens if each.seconds]
+    if drawn:
+        lines += [
+            "",
+            "What the screens drew in those rounds:",
+            "",
+            "| case | column | B/s | share of a core |",
+            "|---|---|---|---|",
+        ]
+    for case, each in drawn:
+        lines += [f"| {case} | {each.worker.name} | {each.bytes / each.seconds:.0f} | {each.cpu / each.seconds:.3f} |"]
+    return "\n".join([*lines, *(f"\n{case}: {text}" for case, one in outcomes.items() for text in one.left)])
