@@ -90,7 +90,7 @@ def measure(runs: Path, rounds: int, seconds: float) -> None:
     for name, text, *command in FRAMES:
         print(row(name, keys.first_frame(text, rounds, *command), "" if command[1] == "-c" else "700"), flush=True)
     with training(runs, "fashion_mnist", *source(), "train.epochs=20") as run, ExitStack() as stack:
-        opened = stack.enter_context(terminal(*COCKPIT, "attach"))
+        opened = stack.enter_context(terminal(*COCKPIT, "attach", str(run)))
         opened.until("it/s", 120)
         opened.idle(8)
         print(row("key to screen while a run trains on every core", keys.latency(opened, 8 * rounds), "50"), flush=True)
@@ -99,26 +99,25 @@ def measure(runs: Path, rounds: int, seconds: float) -> None:
             f"\nThe run beside the drawing screen: {drawn:.2f} steps a second, {stopped:.2f} with the screen stopped; ratio "
             f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}, {rounds} interleaved rounds)."
         )
-        opened.close()
-        stack.pop_all()
-        _steady(runs, seconds)
+        stack.close()
+        _steady(runs, run, seconds)
         print("\n| a terminal that takes | key to its answer, s | share of a core | memory, MB more | then, ms |")
         print("|---|---|---|---|---|")
         for rate in SLOW_RATES:
-            seen = steady.slow(rate, seconds)
+            seen = steady.slow(run, rate, seconds)
             print(
                 f"| {rate} B/s | {seen.key:.1f} | {seen.share:.1%} | {seen.memory:.1f} | {seen.alive * 1000:.0f} |", flush=True
             )
 
 
-def _steady(runs: Path, seconds: float) -> None:
+def _steady(runs: Path, run: Path, seconds: float) -> None:
     """The slow run on every core, past its first minute, then a quick one beside it from its first second on."""
     print("\n| in steady training | size | kB/s (hold: 8) | share of a core | frames a second | a frame costs |")
     print("|---|---|---|---|---|---|")
     with ExitStack() as stack:
-        traffic("on every core, later", steady.traffic(steady.attached(stack), seconds))
-    with training(runs, "first_flight", "train.epochs=3000") as _, ExitStack() as stack:
-        opened = steady.attached(stack)
+        traffic("on every core, later", steady.traffic(steady.attached(stack, run), seconds))
+    with training(runs, "first_flight", "train.epochs=3000") as quick, ExitStack() as stack:
+        opened = steady.attached(stack, quick)
         traffic("quick steps, first minute", steady.traffic(opened, seconds))
         watch(opened, 30)
         traffic("quick steps, later", steady.traffic(opened, seconds))

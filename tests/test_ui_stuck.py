@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,9 @@ def test_a_stuck_terminal_stops_neither_keys_nor_a_run_in_the_same_process(tmp_p
         return reader.history.step > steps
 
     drained(terminal, lambda: after(10))
-    for _ in range(30):  # from here on nobody reads: pages opened and closed fill whatever lies between
-        os.write(terminal, b"?")
-        held = reader.history.step
-        while not after(held + 5):
-            pass
-        os.write(terminal, b"\x1b")
+    for key in (b"?", b"\x1b") * 30:  # from here on nobody reads: what opens and closes fills whatever lies between
+        os.write(terminal, key)
+        time.sleep(0.1)
     held = reader.history.step
     while not after(held + 500):
         pass

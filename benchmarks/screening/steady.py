@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from screening.terminal import COCKPIT, Terminal, terminal, watch
 
@@ -24,9 +25,9 @@ class Traffic:
     """Seconds of processor for one."""
 
 
-def attached(stack: ExitStack) -> list[Terminal]:
-    """Screens of every size on the newest run, past their first frames."""
-    opened = [stack.enter_context(terminal(*COCKPIT, "attach", size=size)) for size in SIZES]
+def attached(stack: ExitStack, run: Path) -> list[Terminal]:
+    """Screens of every size on a run, past their first frames."""
+    opened = [stack.enter_context(terminal(*COCKPIT, "attach", str(run), size=size)) for size in SIZES]
     for each in opened:
         each.until("train ", 60)
     watch(opened, 3)
@@ -60,9 +61,9 @@ class Slow:
     """Seconds from the end of the drought to an answered key."""
 
 
-def slow(rate: int, seconds: float) -> Slow:
+def slow(run: Path, rate: int, seconds: float) -> Slow:
     """Read at so many bytes a second, press a key in the middle, then read as fast as it comes."""
-    with terminal(*COCKPIT, "attach") as opened:
+    with terminal(*COCKPIT, "attach", str(run)) as opened:
         opened.until("it/s", 60)
         opened.idle(3)
         memory, cpu = opened.process.memory_info().rss, opened.cpu
