@@ -13,9 +13,10 @@ import torch
 from choices import make
 from torch import nn, optim
 from torch.nn import functional
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from cockpit.catalog import family
-from cockpit.optim.kernels import kernels
+from cockpit.optim.kernels import bare_step, kernels
 
 CURVATURE = torch.tensor([1.0, 0.1, 10.0])
 ONE_GROUP = ("lbfgs",)
@@ -102,6 +103,39 @@ def test_optimizer_is_the_librarys_bit_for_bit(
     kernel = kernels(theirs, [{"params": [torch.ones(1)]}])
     assert torch.equal(ours, descend(lambda weight: theirs([weight], **arguments, **kernel)))
     torch.testing.assert_close(ours, descend(lambda weight: theirs([weight], **arguments)), rtol=2e-6, atol=1e-7)
+
+
+ONE_PASS = sorted(name for name in family("optimizer") if not family("optimizer")[name].cls().contract)
+
+
+@pytest.mark.parametrize("name", ONE_PASS)
+def test_a_bare_step_is_the_step(name: str) -> None:
+    ends = []
+    for bare in (False, True):
+        model = net()
+        optimizer = family("optimizer")[name].cls().build([{"params": list(model.parameters())}])
+        for number in range(4):
+            optimizer.zero_grad()
+            x = torch.randn(20, 1, 4, 4, generator=torch.Generator().manual_seed(number))
+            functional.cross_entropy(model(x), torch.arange(20) % 10).backward()
+            bare_step(optimizer)() if bare else optimizer.step()
+        ends.append([weight.detach() for weight in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
+
+
+def test_a_hook_on_the_step_is_called() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    weight.grad, seen = torch.ones(1), []
+    optimizer = optim.SGD([weight], lr=0.1)
+    assert bare_step(optimizer) != optimizer.step
+    first = optimizer.register_step_post_hook(lambda *_: seen.append("own"))
+    bare_step(optimizer)()
+    first.remove()
+    handle = register_optimizer_step_pre_hook(lambda *_: seen.append("all"))
+    bare_step(optimizer)()
+    handle.remove()
+    bare_step(optimizer)()
+    assert seen == ["own", "all"] and float(weight.detach()) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("cls", [optim.SGD, optim.Adam, optim.AdamW, optim.Adagrad])

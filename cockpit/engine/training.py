@@ -23,6 +23,7 @@ from cockpit.engine.meter import Meter
 from cockpit.engine.probes import LayerProbe, layers_of
 from cockpit.engine.stages import Stages
 from cockpit.engine.wiring import Wiring
+from cockpit.optim.kernels import bare_step
 from cockpit.recipe import Recipe
 from cockpit.runs.calendar import Calendar
 from cockpit.travel import Batch, Clock, Epoch, Gradients, Moment, Outcome, Task
@@ -130,7 +131,7 @@ class Training:
         if "closure" in self.recipe.optimizer.contract:
             self.optimizer.step(again)  # type: ignore[arg-type]
         elif not scaler.is_enabled():
-            self.optimizer.step()
+            bare_step(self.optimizer)()
         else:
             asked = self.wiring.uses("weights")  # whether they moved; the answer waits for the device
             scale = scaler.get_scale() if asked else 0.0
