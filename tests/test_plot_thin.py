@@ -129,3 +129,12 @@ def test_merging_with_nothing_changes_nothing() -> None:
     whole, nothing = thin(x, y, 9, (0, 60)), thin(x[:0], y[:0], 9, (0, 60))
     same(merge(whole, nothing), whole)
     same(merge(nothing, whole), whole)
+
+
+@pytest.mark.parametrize("span", [(0, 60), (20, 31), (50, 90), (70, 90)])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_long_curve_is_thinned_in_parts(monkeypatch: pytest.MonkeyPatch, span: tuple[float, float], sparse: bool) -> None:
+    monkeypatch.setattr("cockpit.ui.plot.thin.PART", 7)
+    x, y = curve(np.random.default_rng(2), 60)
+    y[3:20] = np.nan
+    same(Thinner().update(x, y, 9, span, sparse), thin(x, y, 9, span, sparse))

@@ -15,6 +15,10 @@ Span = tuple[float, float]
 Points = NDArray[Any]
 
 
+PART = 2**18
+"""Points that are thinned at once: more at a time would take hundreds of megabytes in a run of ten million steps."""
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """A curve by columns. Columns without a finite value have `low` = inf and `high` = -inf."""
@@ -126,11 +130,12 @@ class Thinner:
         """The columns of these points, which are those of the last call and some more, or others altogether."""
         asked = (columns, span, sparse)
         if asked != self._asked or len(x) < self._seen or _witness(x, y, self._seen) != self._witness:
-            self._columns = thin(x, y, columns, span, sparse)
-        elif len(x) > self._seen:
-            self._columns = merge(self._columns, thin(x[self._seen :], y[self._seen :], columns, span, sparse))
-        else:
+            self._columns, self._seen = empty(columns), 0
+        elif len(x) == self._seen:
             return self._columns
+        for start in range(self._seen, len(x), PART):
+            part = slice(start, start + PART)
+            self._columns = merge(self._columns, thin(x[part], y[part], columns, span, sparse))
         self._asked, self._seen, self._witness = asked, len(x), _witness(x, y, len(x))
         return self._columns
 
