@@ -54,7 +54,7 @@ class Block:
         if ids._base is not self.order or ids.stride(0) != 1:
             return None
         begin, count = int(ids.storage_offset()), len(ids)
-        if begin < self.given or begin + count > self.end or (begin - self.first) * self.x[0].numel() % ALIGNED:
+        if begin < self.given or begin + count > self.end or (begin - self.first) * self.x.stride(0) % ALIGNED:
             return None
         self.given, self.at = begin + count, begin - self.first
         # Through `data`, so that autograd sees no change where another part is changed in place.

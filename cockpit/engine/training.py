@@ -170,8 +170,8 @@ class Training:
         then = partial(self._drawn, number + 1) if number + 1 < self.epochs else None
         for places in self.train.follow(self._drawn(number)[done:], then=then):
             yield places
-            for feed in (self.train, self.val):
-                self.said += feed.take_news()
+            if self.train.stream or self.val.stream:
+                self.said += [*self.train.take_news(), *self.val.take_news()]
 
     def _drawn(self, number: int) -> Sequence[Tensor]:
         """The places of every batch of an epoch."""
@@ -191,7 +191,10 @@ class Training:
         parts = list(places.split(size)) if len(places) > size else [places]
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]  # batch norm can do nothing with a single image
-        return self.team.batches(self, parts, at)
+        batches = self.team.batches(self, parts, at)
+        if self.train.stream:
+            self.stages.waited(self.train.take_waited())
+        return batches
 
     def probe_places(self) -> Iterator[Tensor]:
         """The places of the clean probe: a fixed, random part of the training split."""
