@@ -82,6 +82,7 @@ def summary_lines(one: dict[str, Any]) -> list[str]:
         where = f"  epoch {one['epoch'] or 0:.1f}{length} · step {one['step']:,} · {one['seconds']:.1f} s of training"
         cost = "" if one.get("probes") is None else f" · probes {one['probes']:.1%}"
         lines += [f"{where} · {one['device']} · {one['params']:,} parameters{cost}"]
+    lines += [f"  images {one['images']}"] if one.get("images") else []
     lines += [*_scores(one), *(f"  note  {text}" for text in one["notes"])]
     for rise in one["flags"]:
         gone = "silenced" if rise["silenced"] else "cleared"

@@ -36,6 +36,7 @@ def summarise(run: RunDir) -> dict[str, Any]:
         "seconds": _number(float(history.steps["time"][-1])) if len(history.steps) else 0.0,
         "device": facts.device if facts else None,
         "params": facts.params if facts else None,
+        "images": facts.data.home if facts else "",
         "probes": _number(probing(history.steps)),
         "best": _best(history),
         "last": _last(history),

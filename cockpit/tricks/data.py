@@ -126,7 +126,8 @@ class Folder(Source):
     """Your own images: one sub-folder for each class, or folders train, val and test that hold such sub-folders.
 
     The shorter side becomes `size` and the centre square is kept. Files may differ in size and mode; what is transparent
-    becomes white, 16 bits become 8, and the camera's rotation is undone. Broken files are left out and named.
+    becomes white, 16 bits become 8, and the camera's rotation is undone. Broken files are left out and named; where files are
+    streamed, another of the class takes their place.
     """
 
     path: str = knob(help="the folder: inside the data folder, absolute, or from ~")
