@@ -8,6 +8,7 @@ Fashion-MNIST where the data root has it, and made-up images of that size elsewh
 """
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
