@@ -88,7 +88,7 @@ def test_the_split_is_recorded_and_shown(runs, fly):
     log.close()
     rows = read_history(flight.run).machine[-3:]
     assert rows["forward"].tolist() == [75, 75, 0] and rows["wait"].tolist() == [0, 0, 50]
-    assert any("50 data, 50 wait" in line for line in machine(read_history(flight.run)))
+    assert any("data 50, wait 50" in line for line in machine(read_history(flight.run)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

@@ -167,5 +167,5 @@ def machine(history: History) -> tuple[str, ...]:
 
 def _split(row: Mapping[str, float]) -> tuple[str, ...]:
     """What the training spends its time on, in the order of a step; less what takes no time."""
-    stages = [f"{row[stage]:.0f} {stage}" for stage in STAGES if row.get(stage, math.nan) >= 0.5]
+    stages = [f"{stage} {row[stage]:.0f}" for stage in STAGES if row.get(stage, math.nan) >= 0.5]
     return ("time % " + ", ".join(stages),) if stages else ()
