@@ -106,9 +106,8 @@ def measure(runs: Path, rounds: int, seconds: float) -> None:
         print("|---|---|---|---|---|")
         for rate in SLOW_RATES:
             seen = steady.slow(run, rate, seconds)
-            print(
-                f"| {rate} B/s | {seen.key:.1f} | {seen.share:.1%} | {seen.memory:.1f} | {seen.alive * 1000:.0f} |", flush=True
-            )
+            said = "-" if math.isnan(seen.key) else f"{seen.key:.1f}"
+            print(f"| {rate} B/s | {said} | {seen.share:.1%} | {seen.memory:.1f} | {seen.alive * 1000:.0f} |", flush=True)
 
 
 def _steady(runs: Path, run: Path, seconds: float) -> None:
