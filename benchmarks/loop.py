@@ -10,6 +10,7 @@ the clock's, for a machine that does other work. `--peers` sets other libraries 
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--waiting", action="store_true")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no screen may be left standing still
     kind = "peers" if asked.peers else "waiting" if asked.waiting else "own"
     wanted = asked.cases.replace(",", " ").split() or list(DEFAULT[kind])
     if unknown := set(wanted) - set(CASES):

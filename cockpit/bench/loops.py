@@ -15,6 +15,7 @@ from cockpit.datasets.base import Places
 from cockpit.datasets.places import data_root
 from cockpit.engine.assemble import assemble, started
 from cockpit.engine.data.load import Loaded
+from cockpit.engine.device import Precision
 from cockpit.engine.feed import Feed
 from cockpit.engine.logbook import Logbook
 from cockpit.engine.loop import take_step
@@ -41,11 +42,12 @@ def epoch(feed: Feed, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield (pixels[ids].float().mul_(scale) - mean) / std, labels[ids]
 
 
-def plain(job: Training, *, fused: bool = False) -> Iterator[None]:
+def plain(job: Training, *, fused: bool = False, size: int = 0, precision: Precision | None = None) -> Iterator[None]:
     """A plain PyTorch loop on a training's network and bytes: the limit that no loop can beat by much.
 
-    Endless. Nothing in it waits for the device; the precision is the training's.
+    Endless. Nothing in it waits for the device; images of a step and precision are the training's where none are given.
     """
+    size, precision = size or job.recipe.train.batch_size, precision or job.precision
     model, options = job.model.train(), job.recipe.optimizer.options()
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -57,8 +59,8 @@ def plain(job: Training, *, fused: bool = False) -> Iterator[None]:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.total_steps)
     while True:
         total, right = torch.zeros((), device=job.device), torch.zeros((), device=job.device, dtype=torch.int64)
-        for x, y in epoch(job.train, job.recipe.train.batch_size):
-            with job.precision.autocast():
+        for x, y in epoch(job.train, size):
+            with precision.autocast():
                 logits = model(x)
                 loss = functional.cross_entropy(logits, y)
             optimizer.zero_grad()

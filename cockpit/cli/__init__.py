@@ -5,10 +5,23 @@ import io
 import os
 import sys
 
-from cockpit.cli import ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing
+from cockpit.cli import (
+    ablating,
+    across,
+    benching,
+    catalogue,
+    demos,
+    feeding,
+    flying,
+    looking,
+    repeating,
+    replaying,
+    screen,
+    seeing,
+)
 from cockpit.cli.base import BadInputError, app, words
 
-COMMANDS = (ablating, across, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing)
+COMMANDS = (ablating, across, benching, catalogue, demos, feeding, flying, looking, repeating, replaying, screen, seeing)
 """The modules whose import adds the commands to `app`."""
 
 
