@@ -6,6 +6,7 @@ knob is declared once. This module imports neither torch nor textual.
 """
 
 import dataclasses
+import functools
 import inspect
 import types
 import typing
@@ -144,7 +145,12 @@ def knob(default: Any = dataclasses.MISSING, *, help: str, **limits: Any) -> Any
 
 
 def knobs_of(cls: type) -> tuple[Knob, ...]:
-    """Read the knobs of a dataclass from its fields and annotations."""
+    """The knobs of a dataclass, read from its fields and annotations."""
+    return _read_knobs(cls)
+
+
+@functools.cache  # annotations are text until they are evaluated, and a screen asks a thousand times
+def _read_knobs(cls: type) -> tuple[Knob, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(_knob(field, hints[field.name]) for field in dataclasses.fields(cls) if "help" in field.metadata)
 

@@ -3,12 +3,12 @@
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from cockpit.ui.format import count
 from cockpit.ui.model.data import Data, Split
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
+from cockpit.ui.widgets.lines import Lines
 from cockpit.ui.widgets.spark import bar
 
 
@@ -20,7 +20,7 @@ class DataPane(Pane):
     def compose(self) -> ComposeResult:
         """A text that scrolls."""
         with VerticalScroll():
-            yield Static()
+            yield Lines()
 
     def part(self, view: View) -> Data:
         """The data."""
@@ -35,7 +35,7 @@ class DataPane(Pane):
             lines += _classes(part.classes, width)
         lines += [Content.styled(f"△ {note}" if part.splits else note, "$foreground 60%") for note in part.notes]
         lines += [Content.styled(f"images {part.home}", "$foreground 60%")] if part.home else []
-        self.query_one(Static).update(Content("\n").join(lines))
+        self.query_one(Lines).update(Content("\n").join(lines))
 
 
 def _split(split: Split, width: int) -> Content:

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from cockpit.ui.model.layers import Answers, LayerRow
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
+from cockpit.ui.widgets.lines import Lines
 from cockpit.ui.widgets.spark import sparkline
 
 EMPTY = "measured after the first steps"
@@ -52,10 +53,10 @@ class LayersPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Headings that stay, rows that scroll."""
-        yield Static(classes="headings")
+        yield Lines(classes="headings")
         with VerticalScroll():
             yield Rows()
-        yield Static(classes="answers")
+        yield Lines(classes="answers")
 
     def part(self, view: View) -> tuple[tuple[LayerRow, ...], Answers | None]:
         """The rows, and what the network answers."""
@@ -65,7 +66,7 @@ class LayersPane(Pane):
         """The rows, and below them a line of what comes out."""
         rows, seen = part
         self._draw_rows(rows)
-        line = self.query_one(".answers", Static)
+        line = self.query_one(".answers", Lines)
         line.display = seen is not None
         if seen:
             bars = sparkline(seen.histogram, len(seen.histogram)) + " " if seen.histogram else ""
@@ -85,7 +86,7 @@ class LayersPane(Pane):
         spark = max(4, min(16, width - name - numbers - 3))
         shares = "".join(f"{word:>{SHARES[word]}}" for word in shown)
         head = f"  {'layer':<{name}} {'grad norm' if spark >= 9 else 'grad':<{spark}}{shares} update{'    std' * spread}"
-        self.query_one(".headings", Static).update(Content.styled(head if part else EMPTY, "$foreground 60%"))
+        self.query_one(".headings", Lines).update(Content.styled(head if part else EMPTY, "$foreground 60%"))
         self.query_one(Rows).show(part, lambda row: _row(row, name, spark, shown, spread))
 
 

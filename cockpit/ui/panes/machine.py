@@ -2,10 +2,10 @@
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
 from cockpit.ui.model.view import View
 from cockpit.ui.panes.base import Pane
+from cockpit.ui.widgets.lines import Lines
 
 
 class MachinePane(Pane):
@@ -15,7 +15,7 @@ class MachinePane(Pane):
 
     def compose(self) -> ComposeResult:
         """A text."""
-        yield Static()
+        yield Lines()
 
     def part(self, view: View) -> tuple[str, ...]:
         """The lines."""
@@ -23,4 +23,4 @@ class MachinePane(Pane):
 
     def draw(self, part: tuple[str, ...]) -> None:
         """One line each."""
-        self.query_one(Static).update(Content("\n".join(part)))
+        self.query_one(Lines).update(Content("\n".join(part)))
