@@ -34,17 +34,21 @@ def disk(root: Path, *, lines: int = 1000, flushes: int = 20, megabytes: int = 6
             waits.append(_timed(writer.flush))
         writer.close()
         rate = megabytes / _timed(lambda: _write(Path(folder) / "large", megabytes))
-    append, flush, kind = median(appends), median(waits), file_system(root)
-    far = kind.startswith(FAR)
+    append, flush = median(appends), median(waits)
     slow = append > SLOW_APPEND or flush > SLOW_FLUSH
-    limit = f"disk{' (of another machine)' if far else ''}" if slow else "nothing: a run writes a few times a second"
+    limit = f"disk{' (of another machine)' if distant(root) else ''}" if slow else "nothing: a run writes a few times a second"
     said = f"append {append * 1e6:.0f} us, flush {flush * 1e3:.1f} ms (longest {max(waits) * 1e3:.0f}), {rate:.0f} MB/s"
     figures = {"append_s": append, "flush_s": flush, "longest_flush_s": max(waits), "megabytes_s": rate}
     change = "COCKPIT_RUNS on a local disk" if slow else ""
-    return Finding("disk", f"runs on {kind or 'an unknown file system'}", said, limit, change, figures)
+    return Finding("disk", f"runs on {file_system(root) or 'an unknown file system'}", said, limit, change, figures)
 
 
-def file_system(path: Path) -> str:
+def distant(path: str | Path) -> bool:
+    """Whether a path lies on another machine's disk, as far as the system tells."""
+    return file_system(path).startswith(FAR)
+
+
+def file_system(path: str | Path) -> str:
     """The kind of file system that a path lies on; empty where the system does not tell."""
     whole = os.path.realpath(path)
     over = [part for part in psutil.disk_partitions(all=True) if _under(whole, part.mountpoint)]

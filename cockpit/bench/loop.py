@@ -1,5 +1,6 @@
 """The loop: a plain one, ours, ours with its record, in turn; what limits it, and what was tried to make it faster."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,12 +42,13 @@ def loop(case: Case, peaks: dict[str, float], folder: Path, *, length: float = 0
     job, loaded = built(case)
     device = job.device
     kept, _ = built(case)
-    lanes = {"plain": plain(built(case)[0]), "ours": ours(job), "record": ours(kept, record(kept, loaded, folder))}
-    timers = {name: partial(seconds, lane, device=device) for name, lane in lanes.items()}
-    in_turn(timers, 3, 1)
-    quick = in_turn(timers, 3, 1)["plain"][0] / 3
-    steps = max(3, round(length / quick))
-    taken = in_turn(timers, steps, rounds)
+    with closing(record(kept, loaded, folder)) as log:
+        lanes = {"plain": plain(built(case)[0]), "ours": ours(job), "record": ours(kept, log)}
+        timers = {name: partial(seconds, lane, device=device) for name, lane in lanes.items()}
+        in_turn(timers, 3, 1)
+        quick = in_turn(timers, 3, 1)["plain"][0] / 3
+        steps = max(3, round(length / quick))
+        taken = in_turn(timers, steps, rounds)
     found = shares(taken, "plain")
     step = min(taken["plain"]) / steps
     rate, share = 1 / step, operations(job) / step / peaks["fp32"]

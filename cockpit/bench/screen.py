@@ -1,6 +1,5 @@
 """The screen: how soon it is there, what it costs while a run trains, and what the terminal gets. Needs no torch."""
 
-import os
 import sys
 import time
 from contextlib import suppress
@@ -10,8 +9,8 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from cockpit.bench.cases import CASES, Case
+from cockpit.bench.disk import distant
 from cockpit.bench.findings import Finding
-from cockpit.bench.machine import cores
 from cockpit.bench.terminal import COLUMNS, ROWS, Terminal
 from cockpit.launch import new_run
 from cockpit.runs.directory import RunDir
@@ -77,11 +76,10 @@ def _judged(frame: float, start: float, share: float, rate: float) -> tuple[str,
         return f"nothing: under {SOON} s, {MUCH:.0%} of a core and {MANY // 1000} kB/s", ""
     if start > frame / 2:
         return f"Python overhead: {start:.2f} s of the processor until the first frame", ""
-    busy = os.getloadavg()[0] > cores() + 1  # the run of the measurement is one
     waited = f"{frame - start:.2f} of {frame:.2f} s until the first frame went by waiting"
-    if busy:
-        return f"other work on the processors: {waited}", ""
-    return f"disk, or other work: {waited}", "Python's environment on a local disk"
+    if distant(sys.prefix):
+        return f"disk (of another machine): {waited}", "Python's environment on a local disk"
+    return f"the disk, or other work on the processors: {waited}", ""
 
 
 def _wait_for_rows(run: RunDir) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import deque
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from cockpit.bench.loops import built, ours, record, settle
 def waits(case: Case, folder: Path, *, steps: int = 100) -> Finding:
     """Steps of our loop with its record, on a CUDA device."""
     job, loaded = built(case)
-    lane = ours(job, record(job, loaded, folder))
-    deque(islice(lane, 30), maxlen=0)
-    settle(job.device)
-    with warnings.catch_warnings(record=True) as told:
+    with closing(record(job, loaded, folder)) as log, warnings.catch_warnings(record=True) as told:
+        lane = ours(job, log)
+        deque(islice(lane, 30), maxlen=0)
+        settle(job.device)
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:

@@ -56,4 +56,5 @@ def _tell(text: str) -> None:
     """What is being measured, on a line that the next one replaces; only where somebody looks on."""
     if sys.stderr.isatty():
         with suppress(OSError):
-            print(f"\r\x1b[K{shown(text)[: os.get_terminal_size(2).columns - 1]}", end="", file=sys.stderr, flush=True)
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            print(f"\r\x1b[K{shown(text)[: width - 1]}", end="", file=sys.stderr, flush=True)
