@@ -41,19 +41,32 @@ def untouched_generators() -> Iterator[None]:
         torch.set_rng_state(ours)
 
 
-def one_by_one(x: Tensor, change: Change, stream: torch.Generator) -> Tensor:
-    """x (B, C, H, W) in [0, 1], each image changed alone under a seed of its own, in 256 levels."""
+def seed_torch(seed: int) -> None:
+    """What torchvision draws from."""
+    import torch
+
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device
+
+
+def seed_all(seed: int) -> None:
+    """Whatever a library may draw from."""
     import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    seed_torch(seed)
+
+
+def one_by_one(x: Tensor, change: Change, stream: torch.Generator, seed: Callable[[int], None] = seed_all) -> Tensor:
+    """x (B, C, H, W) in [0, 1], each image changed alone under a seed of its own, in 256 levels."""
     import torch
 
     seeds = torch.randint(2**31, (len(x),), generator=stream).tolist()
     images = (x * 255).round().clamp(0, 255).byte().cpu()
     changed = []
     with untouched_generators():
-        for image, seed in zip(images, seeds, strict=True):
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device
+        for image, number in zip(images, seeds, strict=True):
+            seed(number)
             changed.append(change(image))
     return sent(torch.stack(changed), x.device).to(x.dtype).div_(255)
 
@@ -61,17 +74,18 @@ def one_by_one(x: Tensor, change: Change, stream: torch.Generator) -> Tensor:
 class Policy:
     """A policy of a library, ready to change images. ValueError where they have no channels that the libraries know."""
 
-    def __init__(self, name: str, change: Change, channels: int) -> None:
+    def __init__(self, name: str, change: Change, channels: int, seed: Callable[[int], None] = seed_torch) -> None:
         if channels not in (1, 3):
             raise ValueError(
                 f"{name} takes images of 1 or 3 channels, and these have {channels}; color_jitter takes any number"
             )
         self._name = name
         self._change = change
+        self._seed = seed
 
     def batch(self, batch: Batch, at: Moment) -> Batch:
         """x: (B, C, H, W) in [0, 1], changed image by image."""
-        return batch._replace(x=one_by_one(batch.x, self._change, at.stream(self._name)))
+        return batch._replace(x=one_by_one(batch.x, self._change, at.stream(self._name), self._seed))
 
 
 @card(
@@ -158,7 +172,7 @@ class RandAugment(Toggle):
     def plug(self, parts: Parts) -> Policy:
         """The library's."""
         if self.scale == "timm":
-            return Policy("rand_augment", timm_rand_augment(self, parts), parts.task.channels)
+            return Policy("rand_augment", timm_rand_augment(self, parts), parts.task.channels, seed_all)
         from torchvision.transforms import v2
 
         change = v2.RandAugment(num_ops=self.n, magnitude=round(self.magnitude))
