@@ -9,8 +9,6 @@ from statistics import median
 from cockpit.bench.rounds import Spread, in_turn, shares
 from looping.columns import FailedError, Watched, Worker
 
-ROUND, WARM = 1.0, 1.2
-"""Seconds of a round of the plain loop, and of its first steps."""
 FIRST, BULK = 1000, 1100
 """Steps are measured more often until the first; rounds begin after the second, where steps are quick enough to get there."""
 
@@ -23,6 +21,10 @@ class Plan:
     """wall or cpu."""
     rounds: int
     folder: Path
+    warm: float = 1.2
+    """Seconds of the first steps of the plain loop ..."""
+    length: float = 0.8
+    """... and of a round; others do as many steps."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +58,26 @@ def measure(case: str, workers: Sequence[Worker], plan: Plan) -> Outcome:
             left.append(str(error))
     watched = [Watched(worker, run) for worker, run in opened.items() if "screen" in worker.column]
     try:
-        return _timed(list(opened), watched, plan.rounds, left)
+        return _timed(list(opened), watched, plan, left)
     finally:
         for worker in workers:
             worker.end()
 
 
-def _timed(workers: Sequence[Worker], watched: Sequence[Watched], rounds: int, left: Sequence[str]) -> Outcome:
+def _timed(workers: Sequence[Worker], watched: Sequence[Watched], plan: Plan, left: Sequence[str]) -> Outcome:
     base, lanes = workers[0].name, {worker.name: worker.steps for worker in workers}
     in_turn(lanes, 5, 1)  # what torch does once
     pace = 10 / lanes[base](10)
-    chunk = max(2, min(FIRST, round(pace * WARM)) // 4)
+    chunk = max(2, min(FIRST, round(pace * plan.warm)) // 4)
     early = in_turn(lanes, chunk, 4)
     begun = 5 + 4 * chunk
-    if 2 * begun > BULK:
+    if 2 * begun > BULK and any(worker.column.startswith("ours") for worker in workers):
         in_turn(lanes, BULK - begun, 1)
         begun = BULK
-    steps = max(4, round(4 * chunk / sum(early[base]) * ROUND))
+    steps = max(4, round(4 * chunk / sum(early[base]) * plan.length))
     with ExitStack() as stack:
         lanes |= {one.worker.name: stack.enter_context(one.screen()) for one in watched}
-        taken = in_turn(lanes, steps, rounds)
+        taken = in_turn(lanes, steps, plan.rounds)
     left = [*left, *(f"{one.worker.name}: the screen drew nothing" for one in watched if not one.bytes)]
     return Outcome(
         rate=steps / median(taken[base]),

@@ -19,11 +19,11 @@ def torch_as_the_host_has_it() -> None:
     torch_as_users_have_it()
 
 
-def plain(fused: bool, case: Case, gate: Gate, _: Path) -> None:
+def plain(case: Case, gate: Gate, _: Path, **how: bool) -> None:
     from cockpit.bench import loops
 
     job, _ = loops.built(case)
-    drive(loops.plain(job, fused=fused), gate)
+    drive(loops.plain(job, **how), gate)
 
 
 def bare(case: Case, gate: Gate, _: Path) -> None:
@@ -60,9 +60,10 @@ def hosted(case: Case, gate: Gate, folder: Path) -> None:
 
 
 COLUMNS = {
-    "plain": Column(torch_as_users_have_it, partial(plain, False)),
-    "plain again": Column(torch_as_users_have_it, partial(plain, False)),
-    "plain, fused": Column(torch_as_users_have_it, partial(plain, True)),
+    "plain": Column(torch_as_users_have_it, plain),
+    "plain again": Column(torch_as_users_have_it, plain),
+    "plain, fused": Column(torch_as_users_have_it, partial(plain, fused=True)),
+    "plain, lean": Column(torch_as_users_have_it, partial(plain, fused=True, lean=True)),
     "ours bare": Column(torch_as_the_host_has_it, bare),
     "ours": Column(torch_as_the_host_has_it, hosted),
     "ours + screen": Column(torch_as_the_host_has_it, hosted),
