@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+TRIES = 10
+"""Areas and shapes that are drawn for each image, until one fits into it."""
 SMALL = 64 * 64
 """Pixels up to which a whole batch is resampled by one product of matrices on the CPU too."""
 
@@ -98,15 +100,23 @@ class RandomResizedCrop(Toggle):
         return self
 
     def boxes(self, draws: Tensor, height: int, width: int) -> Tensor:
-        """Four uniform draws (4, B) for area, shape and place -> (4, B): top, left, height, width in whole pixels."""
+        """Uniform draws (2 + 2 TRIES, B), for the place and for areas and shapes -> (4, B): top, left, height, width.
+
+        In whole pixels. Of the areas with their shapes the first counts that fits into the image; where none does, it is the
+        largest box about the centre that no side makes too long. So the libraries do it, and large areas come more rarely.
+        """
         import torch
 
-        area = (self.scale_min + (1 - self.scale_min) * draws[0]) * height * width
-        shape = torch.exp((2 * draws[1] - 1) * math.log(self.ratio_max))
-        tall = (area / shape).sqrt().round().clamp(1, height)
-        wide = (area * shape).sqrt().round().clamp(1, width)
-        top = (draws[2] * (height - tall + 1)).floor()
-        left = (draws[3] * (width - wide + 1)).floor()
+        areas = (self.scale_min + (1 - self.scale_min) * draws[2::2]) * height * width
+        shapes = torch.exp((2 * draws[3::2] - 1) * math.log(self.ratio_max))
+        tall, wide = (areas / shapes).sqrt().round(), (areas * shapes).sqrt().round()
+        fits = (tall >= 1) & (tall <= height) & (wide >= 1) & (wide <= width)
+        first = fits.int().argmax(0, keepdim=True)
+        tall, wide, fit = (each.gather(0, first)[0] for each in (tall, wide, fits))
+        tall = tall.where(fit, round(min(height, width * self.ratio_max)))
+        wide = wide.where(fit, round(min(width, height * self.ratio_max)))
+        top = (draws[0] * (height - tall + 1)).floor().where(fit, ((height - tall) / 2).floor())
+        left = (draws[1] * (width - wide + 1)).floor().where(fit, ((width - wide) / 2).floor())
         return torch.stack([top, left, tall, wide])
 
     def batch(self, batch: Batch, at: Moment) -> Batch:
@@ -115,5 +125,5 @@ class RandomResizedCrop(Toggle):
 
         height, width = batch.x.shape[2:]
         size = sides(height, width, self.size) if self.size is not None else (height, width)
-        draws = torch.rand(4, len(batch.x), generator=at.stream("random_resized_crop"))
+        draws = torch.rand(2 + 2 * TRIES, len(batch.x), generator=at.stream("random_resized_crop"))
         return batch._replace(x=cut(batch.x, self.boxes(draws, height, width), size, self.interpolation == "bicubic"))
