@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -80,7 +81,7 @@ def test_fixed_scales_need_batch_norm() -> None:
 def uneven(counts: list[int]) -> Feed:
     """A training split with so many images of each class."""
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    return Feed(**{**vars(images(count=len(labels))), "labels": labels})
+    return replace(images(count=len(labels)), labels=labels)
 
 
 @pytest.mark.parametrize(("form", "loss"), [("softmax", functional.cross_entropy), ("sigmoid", None)])
