@@ -181,6 +181,30 @@ def test_compiling_too_often_is_said():
     assert said.endswith("its shapes or hooks changed too often")
 
 
+@pytest.mark.usefixtures("traced")
+def test_answers_of_graphs_are_copies():
+    """Where a graph's memory would be written over, what was kept of an earlier pass must stay."""
+    job, x = job_of(mode="reduce-overhead"), torch.randn(4, 1, 8, 8)
+    given: list[torch.Tensor] = []
+    job.model.register_forward_hook(lambda *seen: given.append(seen[2]))
+    answer = job.model(x)
+    assert torch.equal(answer, given[0]) and answer.data_ptr() != given[0].data_ptr()
+    same(trained(job, 6), trained(job_of(), 6), 1e-6)
+
+
+@ON_GPU
+@pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
+def test_the_record_and_the_scores_keep_what_graphs_answer(mode: str, fly):
+    """In fp32 nothing else copies the logits of a step before the next one."""
+    from cockpit.runs.history import read_history
+
+    edits = ("train.device=cuda", "train.epochs=4", "data.limit=100")
+    plain, graphs = (read_history(fly(CNN, *edits, f"train.compile={kind}").run) for kind in ("eager", mode))
+    assert graphs.ended is not None and graphs.ended.state == "finished"
+    assert list(graphs.steps["loss"]) == pytest.approx(list(plain.steps["loss"]), rel=1e-3)
+    assert graphs.evaluations[-1].val_loss == pytest.approx(plain.evaluations[-1].val_loss, rel=1e-3)
+
+
 @ON_GPU
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_compilation_and_cuda_graphs_train_the_same_network(mode: str):

@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
+GRAPHS = ("reduce-overhead", "max-autotune")
+"""Modes that replay CUDA graphs."""
 LOGGER = "torch._dynamo.convert_frame"
 """Where torch says, to the terminal alone and at length, that it runs something uncompiled."""
 
@@ -35,7 +40,8 @@ def compile_network(model: nn.Module, mode: str, say: Callable[[str], None]) -> 
     """Compile at the first pass, in place; what cannot be compiled runs as it is, and `say` gets a sentence.
 
     Tricks that are switched while the run flies hang hooks on the network. torch compiles hooks in and then looks at them no
-    more, unless told to, and such a trick would do nothing.
+    more, unless told to, and such a trick would do nothing. A CUDA graph writes its answers to the same memory every time, and
+    the record and evaluations keep those of many passes: they get copies.
     """
     torch._dynamo.config.suppress_errors = True
     torch._dynamo.config.skip_nnmodule_hook_guards = False
@@ -44,3 +50,10 @@ def compile_network(model: nn.Module, mode: str, say: Callable[[str], None]) -> 
         logger.removeFilter(old)
     logger.addFilter(_Overheard(say))
     model.compile(mode=mode)
+    compiled = model._compiled_call_impl
+    if mode in GRAPHS and compiled is not None:
+        model._compiled_call_impl = partial(_copied, compiled)
+
+
+def _copied(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return tree_map_only(Tensor, Tensor.clone, call(*args, **kwargs))
