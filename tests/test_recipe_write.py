@@ -159,7 +159,7 @@ def test_layout(small: None) -> None:
     assert dump(recipe) == (
         "about: On one line.\n"
         "seed: 0\n"
-        "data: {source: digits, val: 0.1, split_seed: 0, limit: null, standardise: train, mirror: null}\n"
+        "data: {source: digits, val: 0.1, split_seed: 0, limit: null, standardise: train, keep: auto, mirror: null}\n"
         "model:\n"
         "  name: mlp\n"
         "  activation: {name: leaky_relu, negative_slope: 0.01}\n"

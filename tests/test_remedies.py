@@ -280,7 +280,8 @@ def test_healthy_after_a_rollback_is_what_the_record_says(runs):
 def test_before_the_flags_look_only_the_fresh_network_is_healthy(runs):
     flight = flight_of(runs, "train.epochs=10")
     flight.fly()
-    healthy = [seen.step for seen in read_history(flight.run).checkpoints if seen.reason == "healthy"]
+    events = RunReader(flight.run).poll()
+    healthy = [seen.step for seen in events if isinstance(seen, ev.Checkpointed) and seen.reason == "healthy"]
     assert healthy == [0, *range(54, 61, 6)]
 
 

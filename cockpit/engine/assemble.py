@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cockpit.datasets.base import Places
 from cockpit.engine import randomness
+from cockpit.engine.compiling import compile_network
 from cockpit.engine.data.load import Loaded, Split, load
 from cockpit.engine.device import Precision, pick_device, pick_precision
 from cockpit.engine.distributed import world
@@ -99,9 +100,6 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
     assert isinstance(changed, Feed)
     sync_norms(model)  # those that a trick brought
     optimizer = _optimizer(recipe, wiring, precision)
-    if recipe.train.compile != "eager":
-        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
-        model.compile(mode=recipe.train.compile)
     job = Training(
         recipe=recipe,
         task=task,
@@ -114,6 +112,8 @@ def assemble(recipe: Recipe, places: Places, *, allow_code: bool = False) -> tup
         plain_criterion=recipe.loss.build(task),
         root=wiring.root or fingerprint(dict(model.named_parameters())),
     )
+    if recipe.train.compile != "eager":
+        compile_network(model, recipe.train.compile, job.said.append)
     return job, loaded
 
 

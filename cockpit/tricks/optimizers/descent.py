@@ -24,11 +24,9 @@ class Descent(Optimizer):
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """torch.optim.SGD."""
-        from torch import optim
+        from cockpit.optim.sgd import Sgd
 
-        from cockpit.optim.kernels import kernels
-
-        return optim.SGD(rated(groups, self), **self.options(), **kernels(optim.SGD, groups))
+        return Sgd(rated(groups, self), **self.options())
 
 
 @card(
