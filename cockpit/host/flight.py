@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cockpit.engine.control import Control
 from cockpit.engine.distributed_control import control_here
+from cockpit.host.memory import keep_freed_memory
 from cockpit.recipe import RecipeError, cautions, loads, to_tree
 from cockpit.runs import events as ev
 from cockpit.runs.directory import RunDir
@@ -57,6 +58,7 @@ class Flight:
         """Train. Whatever happens, the last event of the run says how it ended, or that it waits without its device."""
         # Threads that spin at a barrier starve each other, and the screen, where cores are few: it halves the speed.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        keep_freed_memory()
         from cockpit.engine.logbook import Logbook
 
         log: Logbook | None = None
