@@ -20,7 +20,7 @@ class Train:
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = knob(
         "auto", help="auto takes bf16 where the GPU has it, else fp32; fp16 scales the loss"
     )
-    channels_last: bool = knob(False, help="keep images and filters with the channel innermost: faster convolutions on GPUs")
+    channels_last: bool = knob(False, help="keep images and filters with the channel innermost: faster convolutions")
     compile: Literal["eager", "default", "reduce-overhead", "max-autotune"] = knob(
         "eager", help="compile the network with torch.compile; the first steps take long"
     )
