@@ -46,14 +46,14 @@ print(time.perf_counter() - begun)
 def attached() -> tuple[float, float, tuple[float, float]]:
     """(seconds to every pane, milliseconds from a key to its answer, memory) of `cockpit attach`."""
     with terminal(*COCKPIT, "attach") as opened:
-        shown, taken = opened.until(b"val accuracy") - opened.begun, []
-        opened.count(2)
+        shown, taken = opened.until("val accuracy") - opened.begun, []
+        opened.idle(2)
         for _ in range(5):
             pressed = opened.press(b"t")
-            taken.append(opened.until(b"Toggle or choose") - pressed)
+            taken.append(opened.until("Toggle or choose") - pressed)
             opened.press(b"p")
-            opened.count(0.5)
-        return shown, statistics.median(taken) * 1000, memory(opened.pid)
+            opened.idle(0.5)
+        return shown, statistics.median(taken) * 1000, memory(opened.process.pid)
 
 
 def runs_table(template: RunDir, folder: Path) -> None:
